@@ -1,0 +1,1 @@
+"""What a crossbar accelerator costs and computes; knows no study, no optimiser, no training."""

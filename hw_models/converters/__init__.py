@@ -1,0 +1,1 @@
+"""What an ADC costs, one model per file."""

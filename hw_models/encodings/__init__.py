@@ -1,0 +1,1 @@
+"""How integer codes sit in memory cells, one encoding per file."""

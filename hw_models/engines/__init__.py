@@ -1,0 +1,1 @@
+"""How a published accelerator walks its cells, one per file."""

@@ -1,0 +1,1 @@
+"""From layers and a chip to energy, latency and area."""

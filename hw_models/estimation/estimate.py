@@ -1,0 +1,256 @@
+"""estimate(): what a network costs on a chip; the same formulas for one design and for many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hw_models.encodings.bit_slices import slice_statistics
+from hw_models.errors import MappingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from hw_models.chip import Chip
+    from hw_models.encodings.bit_slices import SliceStatistics
+    from hw_models.engines.engine import CostTerms
+    from hw_models.layer import CodedLayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DesignCosts:
+    """Costs of D designs that differ in their ADC resolutions, per image.
+
+    Attributes:
+        components: Names along the C axis.
+        energy_j: (D,) whole network.
+        latency_s: (D,) layers one after the other.
+        area_m2: (D,) whole chip.
+        adc_energy_j: (D,) the ADCs' part of `energy_j`.
+        component_energy_j: (D, C), sums to `energy_j`.
+        component_area_m2: (D, C), sums to `area_m2`.
+        crossbars: Arrays, the same for all designs.
+        adc_conversions: Conversions, the same for all designs.
+    """
+
+    components: tuple[str, ...]
+    energy_j: NDArray[np.float64]
+    latency_s: NDArray[np.float64]
+    area_m2: NDArray[np.float64]
+    adc_energy_j: NDArray[np.float64]
+    component_energy_j: NDArray[np.float64]
+    component_area_m2: NDArray[np.float64]
+    crossbars: int
+    adc_conversions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerEstimate:
+    """One layer's part, per image.
+
+    Attributes:
+        name: Layer name.
+        k: Wordlines of one matrix.
+        n: Outputs of one matrix.
+        v: MVMs per image.
+        groups: Matrices.
+        crossbars: Arrays that hold the layer.
+        energy_j: Energy by component.
+        latency_s: Time of its reads.
+        adc_bits_used: Resolution per slice group, most significant first.
+        adc_bits_lossless: Smallest resolution that never clips, likewise.
+        nonzero_slice_ratio: Share of weights with a non-zero cell, likewise.
+    """
+
+    name: str
+    k: int
+    n: int
+    v: int
+    groups: int
+    crossbars: int
+    energy_j: dict[str, float]
+    latency_s: float
+    adc_bits_used: tuple[int, ...]
+    adc_bits_lossless: tuple[int, ...]
+    nonzero_slice_ratio: tuple[float, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The `layers` entry of `dse explain`."""
+        return {
+            "name": self.name,
+            "k": self.k,
+            "n": self.n,
+            "v": self.v,
+            "groups": self.groups,
+            "crossbars": self.crossbars,
+            "energy_j": dict(self.energy_j),
+            "latency_s": self.latency_s,
+            "adc_bits": {
+                "used": list(self.adc_bits_used),
+                "lossless": list(self.adc_bits_lossless),
+            },
+            "nonzero_slice_ratio": list(self.nonzero_slice_ratio),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a network costs on a chip, per image.
+
+    Attributes:
+        engine: Name of the engine.
+        adc: Name of the ADC model.
+        energy_j: Whole network.
+        latency_s: Layers one after the other.
+        area_m2: Whole chip.
+        crossbars: Arrays.
+        adc_conversions: Conversions.
+        adc_energy_j: The ADCs' part of `energy_j`.
+        components: (energy in J, area in m2) by component; both sum to the totals.
+        layers: By layer, in the order given.
+    """
+
+    engine: str
+    adc: str
+    energy_j: float
+    latency_s: float
+    area_m2: float
+    crossbars: int
+    adc_conversions: int
+    adc_energy_j: float
+    components: dict[str, tuple[float, float]]
+    layers: tuple[LayerEstimate, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """`layers` and `components` as `dse explain` prints them, beside the totals."""
+        return {
+            "engine": self.engine,
+            "adc": self.adc,
+            "energy_j": self.energy_j,
+            "latency_s": self.latency_s,
+            "area_m2": self.area_m2,
+            "crossbars": self.crossbars,
+            "adc_conversions": self.adc_conversions,
+            "adc_energy_j": self.adc_energy_j,
+            "layers": [layer.to_json() for layer in self.layers],
+            "components": {
+                name: {"energy_j": energy, "area_m2": area}
+                for name, (energy, area) in self.components.items()
+            },
+        }
+
+
+def estimate_designs(layers: Sequence[CodedLayer], chip: Chip, adc_bits: ArrayLike) -> DesignCosts:
+    """Cost of many designs at once.
+
+    Args:
+        layers: The network.
+        chip: Everything but the ADC resolutions.
+        adc_bits: (D, G) integers, slice groups most significant first.
+    """
+    bits = np.asarray(adc_bits)
+    groups = len(chip.adc_bits)
+    if bits.ndim != 2 or bits.shape[1] != groups:
+        raise MappingError(
+            f"adc_bits must be (designs, {groups}) like the chip's slice groups, got shape "
+            f"{bits.shape}. Wrap a single design in a list."
+        )
+    return _design_costs(chip.engine.cost_terms(layers, chip), chip, bits)
+
+
+def estimate(
+    layers: Sequence[CodedLayer],
+    chip: Chip,
+    statistics: Sequence[SliceStatistics] | None = None,
+) -> Estimate:
+    """Cost of one design, by component and by layer.
+
+    Args:
+        layers: The network.
+        chip: The chip.
+        statistics: `slice_statistics` of each layer on this crossbar, if they are known already.
+    """
+    terms = chip.engine.cost_terms(layers, chip)
+    bits = np.array([chip.adc_bits])
+    costs = _design_costs(terms, chip, bits)
+    if statistics is None:
+        statistics = [slice_statistics(layer, chip.crossbar) for layer in layers]
+    energies = _layer_energies(terms, chip, bits)[0]
+    latencies = (_read_times(terms, chip, bits) * terms.serial_reads)[0]
+    rows = zip(layers, statistics, terms.crossbars, energies, latencies, strict=True)
+    return Estimate(
+        engine=chip.engine.name,
+        adc=chip.adc.name,
+        energy_j=float(costs.energy_j[0]),
+        latency_s=float(costs.latency_s[0]),
+        area_m2=float(costs.area_m2[0]),
+        crossbars=costs.crossbars,
+        adc_conversions=costs.adc_conversions,
+        adc_energy_j=float(costs.adc_energy_j[0]),
+        components={
+            name: (float(energy), float(area))
+            for name, energy, area in zip(
+                costs.components,
+                costs.component_energy_j[0],
+                costs.component_area_m2[0],
+                strict=True,
+            )
+        },
+        layers=tuple(
+            LayerEstimate(
+                name=layer.shape.name,
+                k=layer.shape.wordlines,
+                n=layer.shape.outputs,
+                v=layer.shape.positions,
+                groups=layer.shape.groups,
+                crossbars=int(crossbars),
+                energy_j=dict(zip(terms.components, energy.tolist(), strict=True)),
+                latency_s=float(latency),
+                adc_bits_used=chip.adc_bits_for(layer.shape.name, layer.weight_bits),
+                adc_bits_lossless=counted.lossless_adc_bits,
+                nonzero_slice_ratio=counted.nonzero_ratio,
+            )
+            for layer, counted, crossbars, energy, latency in rows
+        ),
+    )
+
+
+def _read_times(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D, L): the slowest slice group of a layer sets the time of its reads."""
+    times = chip.adc.conversion_time_s(bits)
+    slowest = np.stack([times[:, used].max(axis=1) for used in terms.uses_group], axis=1)
+    return np.asarray(np.maximum(terms.read_time_s, terms.columns_per_adc * slowest))
+
+
+def _layer_energies(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D, L, C)."""
+    read_times = _read_times(terms, chip, bits)[:, :, np.newaxis]
+    energies = terms.fixed_energy_j + read_times * terms.held_power_w_reads
+    per_conversion = chip.adc.energy_per_conversion_j(bits)
+    energies[:, :, terms.components.index("adc")] += per_conversion @ terms.conversions.T
+    return energies
+
+
+def _design_costs(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> DesignCosts:
+    """The sums over layers, without a (D, L, C) array in between."""
+    adc = terms.components.index("adc")
+    read_times = _read_times(terms, chip, bits)
+    energies = terms.fixed_energy_j.sum(axis=0) + read_times @ terms.held_power_w_reads
+    energies[:, adc] += chip.adc.energy_per_conversion_j(bits) @ terms.conversions.sum(axis=0)
+    areas = np.tile(terms.fixed_area_m2, (len(bits), 1))
+    areas[:, adc] += chip.adc.area_m2(bits) @ terms.adcs
+    return DesignCosts(
+        components=terms.components,
+        energy_j=energies.sum(axis=1),
+        latency_s=read_times @ terms.serial_reads,
+        area_m2=areas.sum(axis=1),
+        adc_energy_j=energies[:, adc].copy(),
+        component_energy_j=energies,
+        component_area_m2=areas,
+        crossbars=int(terms.crossbars.sum()),
+        adc_conversions=int(terms.conversions.sum()),
+    )

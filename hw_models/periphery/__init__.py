@@ -1,0 +1,1 @@
+"""The blocks around an array, one level of the hierarchy per file."""

@@ -1,0 +1,1 @@
+"""Reference designs and printed tables as data, one file per paper."""
