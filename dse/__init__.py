@@ -1,0 +1,1 @@
+"""Design-space optimisation for compute-in-memory (ReRAM crossbar) DNN accelerators."""

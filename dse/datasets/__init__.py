@@ -1,0 +1,1 @@
+"""Image data sets, verified by digest before use, one per file."""

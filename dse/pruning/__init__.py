@@ -1,0 +1,1 @@
+"""Pruning techniques, one per file."""

@@ -1,0 +1,1 @@
+"""Quantisers: from real weights and inputs to integer codes, one per file."""

@@ -1,0 +1,1 @@
+"""Penalties that shape the codes during fine-tuning, one per file."""

@@ -1,0 +1,1 @@
+"""Networks on data sets, one task per file."""

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from dse.quantizers.fixed_point import FIXED_POINT
+from dse.regularizers.bit_slice_l1 import BIT_SLICE_L1, BitSlicePenalty, gradient_table
+from search_spaces.quantizer import FixedPointKnobs
+from search_spaces.regularizer import BitSliceL1Knobs
+
+
+def straight_through(function: object, value: Tensor) -> Tensor:
+    """`function(value)` with the gradient of `value`, the textbook way."""
+    return value + (function(value) - value).detach()  # type: ignore[operator]
+
+
+def by_autograd(weights: Tensor, *, bits: int, slice_bits: int) -> Tensor:
+    """Sum of the slices as the paper's code builds it: straight-through round and floor."""
+    s = math.ceil(math.log2(max(float(weights.detach().abs().max()), 1e-5)))
+    rest = straight_through(torch.round, weights.abs() / 2.0 ** (s - bits))
+    rest = rest - (rest - rest.clamp(max=2**bits - 1)).detach()
+    total = torch.zeros((), dtype=weights.dtype)
+    for group in reversed(range(math.ceil(bits / slice_bits))):
+        place = 2.0 ** (slice_bits * group)
+        one_slice = straight_through(torch.floor, rest / place)
+        total = total + one_slice.abs().sum()
+        rest = rest - (one_slice * place).detach()
+    return total
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 1000),
+    bits=st.integers(2, 8),
+    slice_bits=st.integers(1, 4),
+    scale=st.floats(0.01, 20),
+)
+def test_the_table_is_the_gradient_that_autograd_computes(
+    seed: int, bits: int, slice_bits: int, scale: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weights = (torch.randn(500, generator=generator, dtype=torch.float64) * scale).pow(3)
+    parameter = nn.Parameter(weights.float().double())
+    by_autograd(parameter, bits=bits, slice_bits=slice_bits).backward()
+    expected = parameter.grad
+    assert expected is not None
+
+    slices = math.ceil(bits / slice_bits)
+    penalty = BIT_SLICE_L1.penalty(
+        BitSliceL1Knobs(strength=float(slices * 500)),
+        quantizer=FIXED_POINT,
+        quantizer_knobs=FixedPointKnobs(bits=bits),
+        slice_bits=slice_bits,
+    )
+    parameter.grad = torch.zeros_like(parameter)
+    penalty.add_gradient_([parameter])
+    assert torch.equal(parameter.grad, expected)
+
+
+@given(st.integers(0, 1000))
+def test_the_value_is_the_mean_of_the_slices(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    tensors = [nn.Parameter(torch.randn(n, generator=generator)) for n in (30, 7)]
+    penalty = penalty_of(strength=0.5)
+    expected = sum(by_autograd(p.data.double(), bits=8, slice_bits=2) for p in tensors)
+    assert penalty.value(tensors) == pytest.approx(0.5 * float(expected) / (4 * 37))
+
+
+def penalty_of(strength: float) -> BitSlicePenalty:
+    return BIT_SLICE_L1.penalty(
+        BitSliceL1Knobs(strength=strength),
+        quantizer=FIXED_POINT,
+        quantizer_knobs=FixedPointKnobs(),
+        slice_bits=2,
+    )
+
+
+def test_the_published_closed_form_holds() -> None:
+    """[B0>0] + [B1>0]/4 + [B2>0]/16 + [B3>0]/64; largest 85/64, and a lone top slice 1/64."""
+    table = gradient_table(8, 2)
+    assert table.shape == (256,)
+    assert table[0] == 0
+    assert table[1] == 1
+    assert table[64] == 1 / 64
+    assert table.max() == 85 / 64
+    assert table[0b01_10_00_11] == 1 + 1 / 16 + 1 / 64
+
+
+def test_the_gradient_adds_to_what_is_there_in_every_tensor() -> None:
+    tensors = [nn.Parameter(torch.tensor([0.75, -0.75, 0.0])), nn.Parameter(torch.tensor([2.0]))]
+    for tensor in tensors:
+        tensor.grad = torch.ones_like(tensor)
+    penalty_of(strength=16.0).add_gradient_(tensors)  # strength / (G N) = 1
+    # 0.75 has s = 0 and B = 192, 2.0 has s = 1 and B = 255
+    assert tensors[0].grad is not None
+    assert tensors[1].grad is not None
+    assert tensors[0].grad.tolist() == [1 + 256 / 64, 1 - 256 / 64, 1]
+    assert tensors[1].grad.tolist() == [1 + 128 * 85 / 64]
+
+
+def test_the_shape_of_a_convolution_is_kept() -> None:
+    weight = nn.Parameter(torch.randn(4, 3, 3, 3).to(memory_format=torch.channels_last))
+    weight.grad = torch.zeros_like(weight)
+    penalty_of(strength=1.0).add_gradient_([weight])
+    assert torch.equal(weight.grad.sign() * (weight.grad != 0), weight.sign() * (weight.grad != 0))
