@@ -1,0 +1,1 @@
+"""The `dse` command, one subcommand per file."""

@@ -1,0 +1,42 @@
+"""dse explain: one design, in full."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from dse.cli.console import make_console
+from dse.cli.options import (
+    STORAGE_DEFAULT,
+    NameArgument,
+    StorageOption,
+    TextFormat,
+    existing_database,
+)
+from dse.reporting.design import design_tables, explain_json
+from dse.resuming import load_optuna, load_spec
+
+
+def explain(
+    name: NameArgument,
+    trial: Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="Number of the trial.")],
+    format_: Annotated[TextFormat, typer.Option("--format", help="How to print.")] = (
+        TextFormat.TABLE
+    ),
+    storage: StorageOption = STORAGE_DEFAULT,
+) -> None:
+    """Explain a design: accuracy, energy, area and latency by component and layer, ADC bits.
+
+    Example: dse explain quickstart 3 --format json
+    """
+    database = existing_database(storage)
+    spec = load_spec(database, name)
+    explained = explain_json(load_optuna(database, name), database, spec, trial)
+    if format_ == TextFormat.JSON:
+        typer.echo(json.dumps(explained, indent=2))
+        return
+    console = make_console()
+    for table in design_tables(explained):
+        console.print(table)

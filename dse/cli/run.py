@@ -1,0 +1,55 @@
+"""dse run: run a study file, or continue it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dse.cli.console import make_console
+from dse.cli.options import STORAGE_DEFAULT, StorageOption
+from dse.cli.overrides import Overrides, override
+from dse.reporting.describe import describe_spec
+from dse.spec import StudySpec
+
+
+def run(
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Designs in all, instead of budget.trials.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no design is started.")
+    ] = None,
+    launch: Annotated[
+        str | None, typer.Option(help="serial or ray, instead of launch.name.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Evaluations at the same time.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change an entry of the study file."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the study and its space, and stop.")
+    ] = False,
+    storage: StorageOption = STORAGE_DEFAULT,
+) -> None:
+    """Run a study; one whose database already holds trials continues.
+
+    Example: dse run studies/quickstart.yaml --trials 20
+    """
+    console = make_console()
+    spec = override(
+        StudySpec.from_yaml(study_file, set_ or ()),
+        Overrides(trials=trials, launch=launch, address=address, workers=workers),
+    )
+    if dry_run:
+        console.print(describe_spec(spec))
+        return
+    from dse.cli.running import run_spec  # torch takes a second to import
+
+    run_spec(spec, storage=storage, timeout_s=timeout, console=console)

@@ -1,0 +1,1 @@
+"""Launchers: where evaluations run, and the driver that feeds them."""

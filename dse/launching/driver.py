@@ -1,0 +1,96 @@
+"""drive(): ask, evaluate, tell, until the budget is spent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dse.evaluation import Evaluation, Job, Outcome
+from dse.launching.executor import Executor
+from dse.study import Study
+
+_POLL_S = 1.0
+_HOPELESS_AFTER = 5
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        completed: Designs evaluated in this run.
+        failed: Designs that failed in this run.
+        stopped: Why it ended before the budget was spent; empty if it did not.
+    """
+
+    completed: int
+    failed: int
+    stopped: str
+
+
+Progress = Callable[[Job | None, Outcome | None], None]
+"""Called with every design told, and with None about once a second."""
+
+
+def drive(
+    study: Study,
+    executor: Executor,
+    *,
+    trials: int,
+    timeout_s: float | None,
+    progress: Progress,
+) -> Summary:
+    """Run a study until it holds so many designs.
+
+    With one worker the sequence of designs depends on the study's seed alone: a design is asked
+    when the one before is told.
+
+    Args:
+        study: Owned by this process.
+        executor: Evaluates.
+        trials: Different designs that the study shall hold, those of earlier runs included.
+        timeout_s: Seconds after which no further design is asked; those running end.
+        progress: Told what happens.
+
+    Raises:
+        BaseException: Whatever interrupts it; designs in flight are back in the queue then.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    running: dict[int, Job] = {}
+    completed = failed = 0
+    stopped = ""
+    try:
+        while True:
+            if deadline is not None and time.monotonic() >= deadline:
+                stopped = stopped or f"time is up after {timeout_s:g} s"
+            if completed == 0 and failed >= max(_HOPELESS_AFTER, 2 * executor.workers):
+                stopped = stopped or f"the first {failed} designs failed; see `dse status`"
+            while not stopped and len(running) < executor.workers:
+                if study.n_waiting <= 0 and study.n_designs >= trials:
+                    break
+                job = study.ask()
+                if job is None:
+                    stopped = "the space looks exhausted"
+                    break
+                running[job.number] = job
+                executor.submit(job)
+            if not running:
+                return Summary(completed=completed, failed=failed, stopped=stopped)
+            for job, outcome in executor.wait(_POLL_S):
+                study.tell(job, outcome)
+                del running[job.number]
+                completed += isinstance(outcome, Evaluation)
+                failed += not isinstance(outcome, Evaluation) and not outcome.lost
+                progress(job, outcome)
+            progress(None, None)
+    except BaseException:
+        for job in running.values():
+            try:
+                study.give_back(job, reason="interrupted")
+            except Exception as error:  # the next driver finds it running and reclaims it
+                _logger.warning("trial %d could not be put back: %s", job.number, error)
+        raise

@@ -1,0 +1,62 @@
+"""launch(): run a study where its spec says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dse.launching.driver import Progress, Summary, drive
+from dse.launching.executor import Executor
+from dse.pipeline.evaluate import EvaluationSettings
+from dse.spec import StudySpec
+from dse.study import Study
+
+
+def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summary:
+    """Evaluate until the budget of the study's spec is spent.
+
+    Args:
+        study: Owned by this process.
+        timeout_s: Seconds after which no further design is asked.
+        progress: Told what happens.
+    """
+    settings = evaluation_settings(study.spec, store=study.database.home / "stages")
+    executor = make_executor(study.spec, settings)
+    try:
+        return drive(
+            study,
+            executor,
+            trials=study.spec.budget.trials,
+            timeout_s=timeout_s,
+            progress=progress,
+        )
+    finally:
+        executor.close()
+
+
+def evaluation_settings(spec: StudySpec, *, store: Path) -> EvaluationSettings:
+    """What a worker needs to know; nothing of the database."""
+    return EvaluationSettings(
+        task=spec.task,
+        epochs=spec.budget.epochs,
+        training=spec.training,
+        threads=spec.launch.cpus_per_trial,
+        store=store,
+        folders=spec.folders,
+    )
+
+
+def make_executor(spec: StudySpec, settings: EvaluationSettings) -> Executor:
+    """The executor that `launch.name` stands for."""
+    if spec.launch.name == "serial":
+        from dse.launching.serial import SerialExecutor
+
+        return SerialExecutor(settings)
+    from dse.launching.ray_actors import RayExecutor  # takes a second to import
+
+    workers = spec.launch.workers
+    return RayExecutor(
+        settings,
+        workers=None if workers == "auto" else workers,
+        cpus_per_trial=spec.launch.cpus_per_trial,
+        address=spec.launch.address,
+    )

@@ -1,0 +1,46 @@
+"""describe_spec(): what a study would do, for a person to check before it runs."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from dse.spec import StudySpec
+from search_spaces.adc import MAX_SLICES, slice_path
+from search_spaces.domains import Choice, is_single, only_value
+from search_spaces.draw import DesignSpace
+
+
+def describe_spec(spec: StudySpec) -> RenderableType:
+    """The study's settings, its free knobs, and the knobs it holds fixed."""
+    space = spec.design_space()
+    about = Table(title=f"Study {spec.name}", show_header=False)
+    task = ", ".join(f"{key} {value}" for key, value in spec.task.identity().items())
+    for row in (
+        ("task", task),
+        ("objectives", ", ".join(map(str, spec.parsed_objectives()))),
+        ("constraints", ", ".join(map(str, spec.parsed_constraints())) or "none"),
+        ("sampler", ", ".join(f"{k} {v}" for k, v in spec.sampler.model_dump().items())),
+        ("budget", f"{spec.budget.trials} designs, {spec.budget.epochs} epochs each"),
+        ("given designs", str(len(spec.points))),
+        ("launch", ", ".join(f"{k} {v}" for k, v in spec.launch.model_dump(mode="json").items())),
+    ):
+        about.add_row(*row)
+    knobs = Table(title="Knobs")
+    for column in ("knob", "domain"):
+        knobs.add_column(column)
+    for path, domain in space.free().items():
+        knobs.add_row(path, str(domain))
+    knobs.add_section()
+    slices = _most_slices(space)
+    for path, domain in space.domains.items():
+        if is_single(domain) and path not in map(slice_path, range(slices, MAX_SLICES)):
+            knobs.add_row(path, f"fixed at {only_value(domain)}")
+    return Group(about, knobs)
+
+
+def _most_slices(space: DesignSpace) -> int:
+    """Slice groups of 8-bit codes in the smallest cell that the study allows."""
+    cells = space.domains["cell.bits"]
+    assert isinstance(cells, Choice)
+    return -(-MAX_SLICES // min(int(bits) for bits in cells.values))

@@ -1,0 +1,135 @@
+"""One design as JSON and as tables: accuracy, costs by component and layer, ADC bits, stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from rich.table import Table
+
+from dse.database import Database
+from dse.errors import StudyError
+from dse.metrics import shown
+from dse.reporting.front import describe_params
+from dse.spec import StudySpec
+from dse.study import read_report
+from dse.trials import ERROR, METRICS, STAGES, is_feasible
+
+
+def explain_json(
+    study: optuna.Study, database: Database, spec: StudySpec, number: int
+) -> dict[str, Any]:
+    """What `dse explain --format json` prints.
+
+    Raises:
+        StudyError: There is no such trial, or it has no results.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if number >= len(trials):
+        raise StudyError(
+            f"study {spec.name!r} has no trial {number}; its trials are 0 to {len(trials) - 1}"
+            if trials
+            else f"study {spec.name!r} has no trials yet"
+        )
+    trial = trials[number]
+    if METRICS not in trial.user_attrs or trial.values is None:
+        why = f": {trial.user_attrs[ERROR]}" if ERROR in trial.user_attrs else ""
+        raise StudyError(f"trial {number} has no results, it is {trial.state.name}{why}")
+    report = read_report(study, database, trial)
+    names = [objective.name for objective in spec.parsed_objectives()]
+    return {
+        "trial": trial.number,
+        "params": dict(trial.params),
+        "values": dict(zip(names, trial.values, strict=True)),
+        "metrics": shown(trial.user_attrs[METRICS]),
+        "feasible": is_feasible(trial),
+        "constraints": dict(trial.constraints),
+        "layers": report["layers"],
+        "components": report["components"],
+        "nonzero_slice_ratios": report["nonzero_slice_ratios"],
+        "stages": trial.user_attrs.get(STAGES, {}),
+    }
+
+
+def design_tables(explained: dict[str, Any]) -> list[Table]:
+    """The same for a person."""
+    return [
+        _metrics_table(explained),
+        _components_table(explained),
+        _layers_table(explained),
+        _stages_table(explained),
+    ]
+
+
+def _metrics_table(explained: dict[str, Any]) -> Table:
+    feasible = "feasible" if explained["feasible"] else "INFEASIBLE"
+    table = Table(
+        title=f"Trial {explained['trial']} ({feasible}): {describe_params(explained['params'])}"
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in explained["metrics"].items():
+        table.add_row(name, f"{value:.6g}")
+    for name, violation in explained["constraints"].items():
+        table.add_row(name, "met" if violation <= 0 else f"missed by {violation:.4g}")
+    return table
+
+
+def _components_table(explained: dict[str, Any]) -> Table:
+    components = explained["components"]
+    energy = sum(c["energy_j"] for c in components.values())
+    area = sum(c["area_m2"] for c in components.values())
+    table = Table(title="Energy of one inference and area, by component")
+    for column in ("component", "energy nJ", "share", "area mm2", "share"):
+        table.add_column(column, justify="left" if column == "component" else "right")
+    for name, cost in sorted(components.items(), key=lambda item: -item[1]["energy_j"]):
+        table.add_row(
+            name,
+            f"{cost['energy_j'] * 1e9:.4g}",
+            f"{cost['energy_j'] / energy:.1%}",
+            f"{cost['area_m2'] * 1e6:.4g}",
+            f"{cost['area_m2'] / area:.1%}",
+        )
+    table.add_section()
+    table.add_row("total", f"{energy * 1e9:.4g}", "", f"{area * 1e6:.4g}", "")
+    return table
+
+
+def _layers_table(explained: dict[str, Any]) -> Table:
+    table = Table(title="Layers; slice groups from most to least significant")
+    for column in (
+        "layer",
+        "K x N",
+        "V",
+        "crossbars",
+        "energy nJ",
+        "latency us",
+        "ADC bits used",
+        "lossless",
+        "non-zero slices %",
+    ):
+        table.add_column(column, justify="left" if column == "layer" else "right")
+    for layer in explained["layers"]:
+        bits = layer["adc_bits"]
+        table.add_row(
+            layer["name"],
+            f"{layer['k']} x {layer['n']}",
+            str(layer["v"]),
+            str(layer["crossbars"]),
+            f"{sum(layer['energy_j'].values()) * 1e9:.4g}",
+            f"{layer['latency_s'] * 1e6:.4g}",
+            "/".join(map(str, bits["used"])),
+            "/".join(map(str, bits["lossless"])),
+            "/".join(f"{100 * ratio:.2f}" for ratio in layer["nonzero_slice_ratio"]),
+        )
+    return table
+
+
+def _stages_table(explained: dict[str, Any]) -> Table:
+    table = Table(title="Stages of the evaluation")
+    for column in ("stage", "key", "from the store", "seconds"):
+        table.add_column(column, justify="right" if column == "seconds" else "left")
+    for stage, trace in explained["stages"].items():
+        cached = "yes" if trace["cached"] else "no"
+        table.add_row(stage, trace["key"], cached, f"{trace['seconds']:.3f}")
+    return table

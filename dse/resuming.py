@@ -1,0 +1,161 @@
+"""Open a study: create it, or continue it after checking that it is still the same search."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.database import Database
+from dse.errors import ResumeError, StudyError
+from dse.lease import owning
+from dse.samplers.counter_seeded import DESIGN
+from dse.samplers.make import make_sampler
+from dse.spec import StudySpec
+from dse.study import Study
+from dse.trials import DUPLICATE_OF, design_of, fail, requeue
+from search_spaces.domains import Value
+from search_spaces.draw import Chooser, draw_design
+
+SPEC = "dse:spec"
+IDENTITY = "dse:identity"
+VERSIONS = "dse:versions"
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
+    """Own a study while the block runs: created if missing, else continued.
+
+    What a dead driver left running is put back to the queue first.
+
+    Raises:
+        ResumeError: The database holds trials of another search under this name.
+        PluginError: The sampler does not exist.
+        StudyError: Another driver owns the study.
+    """
+    sampler = make_sampler(spec.sampler)
+    identity = spec.identity()
+    study = optuna.create_study(
+        storage=database.storage,
+        study_name=spec.name,
+        directions=[objective.direction for objective in spec.parsed_objectives()],
+        sampler=sampler,
+        load_if_exists=True,
+    )
+    _check_same_search(study, identity)
+    with owning(study):
+        study.set_user_attr(SPEC, spec.model_dump(mode="json"))
+        study.set_user_attr(IDENTITY, identity)
+        study.set_user_attr(
+            VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
+        )
+        study.set_metric_names([objective.name for objective in spec.parsed_objectives()])
+        _enqueue_points(study, spec)
+        if found := reclaim(study, attempts=spec.launch.attempts):
+            _logger.info("%d trials were left running by a driver that died", found)
+        yield Study(study, spec=spec, sampler=sampler, database=database)
+
+
+def _check_same_search(study: optuna.Study, identity: dict[str, Any]) -> None:
+    name = study.study_name
+    stored = study.user_attrs.get(IDENTITY)
+    if stored is None:
+        if SPEC not in study.user_attrs and study.get_trials(deepcopy=False):
+            raise ResumeError(
+                f"the database holds a study {name!r} that dse did not make; choose another name"
+            )
+        return
+    if changes := _differences(stored, identity):
+        raise ResumeError(
+            f"the database holds trials of another search under {name!r}: {'; '.join(changes)}. "
+            "Choose another name or another database, or restore the study; budget.trials and "
+            "launch may change"
+        )
+
+
+def load_optuna(database: Database, name: str) -> optuna.Study:
+    """The Optuna study of that name, to be read.
+
+    Raises:
+        StudyError: There is none.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=database.storage)
+    except KeyError:
+        names = ", ".join(sorted(optuna.get_all_study_names(database.storage))) or "none"
+        raise StudyError(
+            f"there is no study {name!r} in {database.url}; studies: {names}"
+        ) from None
+
+
+def load_spec(database: Database, name: str) -> StudySpec:
+    """The spec of a study, from the database alone.
+
+    Raises:
+        StudyError: There is no such study, or dse did not make it.
+    """
+    stored: dict[str, Any] | None = load_optuna(database, name).user_attrs.get(SPEC)
+    if stored is None:
+        raise StudyError(f"study {name!r} in {database.url} was not made by dse")
+    return StudySpec.from_mapping(stored, where=f"study {name}")
+
+
+def reclaim(study: optuna.Study, *, attempts: int) -> int:
+    """Put what a dead driver left running back to the queue.
+
+    Args:
+        study: Its lease is held by the caller.
+        attempts: How often one design is tried.
+
+    Returns:
+        Number of trials that were running.
+    """
+    running = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING]
+    for trial in running:
+        _reclaim(study, trial, attempts)
+    return len(running)
+
+
+def _reclaim(study: optuna.Study, trial: FrozenTrial, attempts: int) -> None:
+    design = design_of(trial)
+    if design is None or DUPLICATE_OF in trial.user_attrs:
+        fail(study, trial.number, reason="the driver died while proposing it", lost=True)
+    elif design["attempt"] >= attempts:
+        fail(study, trial.number, reason=f"lost {design['attempt']} times, given up: driver lost")
+    else:
+        requeue(study, trial.number, reason="driver lost", attempt=design["attempt"] + 1)
+
+
+def _enqueue_points(study: optuna.Study, spec: StudySpec) -> None:
+    space = spec.design_space()
+    waiting = {
+        design["draw"]
+        for trial in study.get_trials(deepcopy=False)
+        if (design := design_of(trial)) is not None
+    }
+    for draw, params in enumerate(spec.given_points(space)):
+        if draw not in waiting:
+            digest = draw_design(space, _reading(params)).digest()
+            design = {"draw": draw, "digest": digest, "attempt": 1}
+            study.enqueue_trial(params, user_attrs={DESIGN: design})
+
+
+def _reading(params: Mapping[str, Value]) -> Chooser:
+    return lambda path, _domain: params[path]
+
+
+def _differences(stored: Any, wanted: Any, at: str = "") -> list[str]:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        changes: list[str] = []
+        for key in sorted({*stored, *wanted}):
+            path = f"{at}.{key}" if at else str(key)
+            changes += _differences(stored.get(key), wanted.get(key), path)
+        return changes
+    return [] if stored == wanted else [f"{at} was {stored}, is {wanted}"]

@@ -1,0 +1,1 @@
+"""Samplers: each proposes designs, each an Optuna sampler."""
