@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dse.launching.driver import Progress, Summary, drive
 from dse.launching.executor import Executor
+from dse.launching.ray_environment import prepare_ray
 from dse.pipeline.evaluate import EvaluationSettings
 from dse.spec import StudySpec
 from dse.study import Study
@@ -19,13 +20,16 @@ def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summ
         timeout_s: Seconds after which no further design is asked.
         progress: Told what happens.
     """
+    trials = study.spec.budget.trials
+    if study.n_waiting == 0 and study.n_designs >= trials:
+        return Summary(completed=0, failed=0, stopped="")
     settings = evaluation_settings(study.spec, store=study.database.home / "stages")
     executor = make_executor(study.spec, settings)
     try:
         return drive(
             study,
             executor,
-            trials=study.spec.budget.trials,
+            trials=trials,
             timeout_s=timeout_s,
             progress=progress,
         )
@@ -51,7 +55,8 @@ def make_executor(spec: StudySpec, settings: EvaluationSettings) -> Executor:
         from dse.launching.serial import SerialExecutor
 
         return SerialExecutor(settings)
-    from dse.launching.ray_actors import RayExecutor  # takes a second to import
+    prepare_ray(local=spec.launch.address is None)
+    from dse.launching.ray_actors import RayExecutor  # after its environment is set
 
     workers = spec.launch.workers
     return RayExecutor(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
+
+import ray
+from ray.exceptions import RayError
 
 from dse.errors import DseError
 from dse.evaluation import Failure, Job, Outcome
 from dse.launching.cpus import usable_cpus
 from dse.pipeline.evaluate import EvaluationSettings, Evaluator
 
-# No calls home, and no word about a machine without accelerators.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-from ray.exceptions import RayError
-
-_LOOPBACK = "127.0.0.1"
+_ALONE_S = 120.0
+"""So long without any worker, and the run gives up; the study can be resumed."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +65,9 @@ class RayExecutor:
     ) -> None:
         self._settings = settings
         self._cpus = cpus_per_trial
-        _connect(address, workers=workers, cpus_per_trial=cpus_per_trial)
+        self._address = address
+        self._local_cpus = max(usable_cpus(), (workers or 1) * cpus_per_trial)
+        _connect(address, cpus=self._local_cpus)
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         room = int(resources.get("CPU", 0)) // cpus_per_trial
         if room < 1 or (workers or 1) > room:
@@ -81,6 +81,7 @@ class RayExecutor:
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, Job]] = {}
         self._queue: list[Job] = []
+        self._alone_since: float | None = None
         for _ in range(self._size):
             self._start_worker()
 
@@ -96,6 +97,7 @@ class RayExecutor:
 
     def wait(self, timeout_s: float) -> Sequence[tuple[Job, Outcome]]:
         """What is finished; workers that started or died are dealt with on the way."""
+        self._check_alive()
         pending = [*self._starting, *self._busy]
         ready, _ = ray.wait(pending, num_returns=1, timeout=timeout_s)
         if ready:
@@ -113,6 +115,26 @@ class RayExecutor:
     def close(self) -> None:
         """Stop the workers, and the local Ray."""
         ray.shutdown()
+
+    def _check_alive(self) -> None:
+        """Start a local Ray again whose node died; give up on a cluster without any worker."""
+        if self._idle or self._busy:
+            self._alone_since = None
+            return
+        now = time.monotonic()
+        self._alone_since = self._alone_since or now
+        if self._address is None and not _any_node_lives():
+            _logger.warning("the local Ray has died; starting another")
+            self.close()
+            _connect(None, cpus=self._local_cpus)
+            self._starting.clear()
+            for _ in range(self._size):
+                self._start_worker()
+        elif now - self._alone_since > _ALONE_S:
+            raise LaunchError(
+                f"no Ray worker could be started for {_ALONE_S:.0f} s; look at the nodes with "
+                "`ray status`, then continue with `dse resume`"
+            )
 
     def _start_worker(self) -> None:
         remote: Any = ray.remote(_Worker)
@@ -150,19 +172,22 @@ class RayExecutor:
             self._busy[worker.outcome.remote(job)] = (worker, job)
 
 
-def _connect(address: str | None, *, workers: int | None, cpus_per_trial: int) -> None:
+def _any_node_lives() -> bool:
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return any(node["Alive"] for node in nodes)
+
+
+def _connect(address: str | None, *, cpus: int) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is not None:
             ray.init(address=address, **quiet)
             return
-        cpus = max(usable_cpus(), (workers or 1) * cpus_per_trial)
         ray.init(
             address="local",
             num_cpus=cpus,
             num_gpus=0,
             include_dashboard=False,
-            _node_ip_address=_LOOPBACK,
             **quiet,
         )
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:

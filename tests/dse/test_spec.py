@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from dse.catalogue import catalogue
 from dse.errors import DseError, SpecError
-from dse.metrics import metric_name, shown, spellings
+from dse.metrics import SI_METRICS, metric_name, shown, spellings
 from dse.objectives import Constraint, Objective
 from dse.spec import StudySpec
 from tests.dse.fakes import SPEC, small_spec
@@ -28,6 +30,13 @@ def test_every_study_that_we_ship_is_valid(file: Path) -> None:
     spec = StudySpec.from_yaml(file)
     assert spec.name == file.stem
     assert spec.design_space().free()
+
+
+def test_the_documentation_names_every_knob_and_metric() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "study_file.md").read_text()
+    knobs = [p for p in catalogue().domains() if not re.match(r"adc\.bits\.slice[1-6]", p)]
+    assert [p for p in knobs if f"`{p}`" not in text] == []
+    assert [m for m in SI_METRICS if f"`{m}`" not in text] == []
 
 
 def test_a_spec_survives_the_database(tmp_path: Path) -> None:

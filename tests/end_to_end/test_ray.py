@@ -1,0 +1,120 @@
+"""The Ray launcher: the same results as serially, workers that die, drivers that die."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.end_to_end.commands import start, stored_trials, succeed, write_study
+from tests.end_to_end.test_interruptions import (
+    SLOWER,
+    TASK,
+    check_whole,
+    outcomes,
+    wait_for,
+)
+
+
+def ray_workers(driver: psutil.Process) -> list[psutil.Process]:
+    """Processes of the run that evaluate designs."""
+    return [p for p in driver.children(recursive=True) if "ray::_Worker" in " ".join(p.cmdline())]
+
+
+def is_loopback(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+def run_of(folder: Path, **launch: Any) -> list[dict[str, Any]]:
+    folder.mkdir()
+    succeed(folder, "run", str(write_study(folder, launch=launch)))
+    return stored_trials(folder)
+
+
+def test_one_ray_worker_gives_what_the_serial_launcher_gives(tmp_path: Path) -> None:
+    serial = run_of(tmp_path / "serial", name="serial")
+    ray = run_of(tmp_path / "ray", name="ray", workers=1)
+    assert outcomes(ray) == outcomes(serial)
+    assert [t["number"] for t in ray] == [t["number"] for t in serial]
+    for ours, theirs in zip(ray, serial, strict=True):
+        assert ours["user"].get("metrics") == theirs["user"].get("metrics")
+
+
+def test_a_killed_worker_costs_one_attempt_and_a_killed_driver_nothing(tmp_path: Path) -> None:
+    study = write_study(tmp_path, budget=SLOWER, task=TASK, launch={"name": "ray", "workers": 2})
+    driver = start(tmp_path, "run", str(study))
+    wait_for(tmp_path, 1)
+    family = psutil.Process(driver.pid)
+    victims = ray_workers(family)
+    assert victims, "no worker found to kill"
+    victims[0].kill()
+    wait_for(tmp_path, 4)
+    left_behind = family.children(recursive=True)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    deadline = time.monotonic() + 30
+    while psutil.wait_procs(left_behind, timeout=1)[1] and time.monotonic() < deadline:
+        pass
+    assert not psutil.wait_procs(left_behind, timeout=0)[1], "Ray outlives its driver"
+
+    succeed(tmp_path, "resume", "tiny")
+    trials = stored_trials(tmp_path)
+    check_whole(trials)
+    errors = Counter(t["user"]["error"].split(":")[0] for t in trials if "lost" in t["user"])
+    assert errors["worker lost"] >= 1
+    again = [t for t in trials if "retry_of" in t["user"].get("design", {})]
+    for trial in again:
+        assert trial["params"] == trials[trial["user"]["design"]["retry_of"]]["params"]
+
+
+def test_interrupting_ray_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+    study = write_study(tmp_path, budget=SLOWER, task=TASK, launch={"name": "ray", "workers": 2})
+    driver = start(tmp_path, "run", str(study))
+    wait_for(tmp_path, 1)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    listening = {
+        connection.laddr
+        for process in [psutil.Process(driver.pid), *children]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    output, _ = driver.communicate(timeout=90)
+    assert driver.returncode == 130, output
+    assert "Traceback" not in output
+    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert "RUNNING" not in {t["state"] for t in stored_trials(tmp_path)}
+    assert listening
+    assert not [address for address in listening if not is_loopback(address.ip)]
+    succeed(tmp_path, "resume", "tiny")
+    check_whole(stored_trials(tmp_path))
+
+
+def test_a_local_ray_that_dies_is_started_again(tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path,
+        budget={"trials": 40, "epochs": 3},
+        task=TASK,
+        launch={"name": "ray", "workers": 2},
+    )
+    driver = start(tmp_path, "run", str(study))
+    wait_for(tmp_path, 1)
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        if "ray::RuntimeEnvAgent" in " ".join(process.cmdline()):
+            process.kill()  # the node takes this for its own end
+    output, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, output
+    assert "the local Ray has died; starting another" in output
+    trials = stored_trials(tmp_path)
+    assert {t["state"] for t in trials} == {"COMPLETE", "FAIL"}
+    assert {t["user"]["error"].split(":")[0] for t in trials if t["state"] == "FAIL"} == {
+        "worker lost"
+    }
