@@ -243,8 +243,9 @@ def read_report(study: optuna.Study, database: Database, trial: FrozenTrial) -> 
     Raises:
         StudyError: The trial has no report, or its file is gone.
     """
-    number = trial.user_attrs.get(DUPLICATE_OF, trial.number)
-    trial = study.get_trials(deepcopy=False)[number]
+    if (original := trial.user_attrs.get(DUPLICATE_OF)) is not None:
+        trial = study.get_trials(deepcopy=False)[original]
+    number = trial.number
     for meta in get_all_artifact_meta(trial, storage=study._storage):
         if meta.filename == _REPORT:
             try:

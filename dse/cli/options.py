@@ -17,6 +17,21 @@ StorageOption = Annotated[
 ]
 STORAGE_DEFAULT = DEFAULT_URL
 
+TrialsOption = Annotated[
+    int | None, typer.Option("--trials", min=1, help="Designs in all, instead of budget.trials.")
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, help="Seconds after which no design is started."),
+]
+LaunchOption = Annotated[
+    str | None, typer.Option("--launch", help="serial or ray, instead of launch.name.")
+]
+AddressOption = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Evaluations at the same time.")
+]
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
 
 

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from dse.cli.console import make_console
-from dse.cli.options import STORAGE_DEFAULT, StorageOption
+from dse.cli.options import (
+    STORAGE_DEFAULT,
+    AddressOption,
+    LaunchOption,
+    StorageOption,
+    TimeoutOption,
+    TrialsOption,
+    WorkersOption,
+)
 from dse.cli.overrides import Overrides, override
 from dse.reporting.describe import describe_spec
 from dse.spec import StudySpec
@@ -16,19 +24,11 @@ from dse.spec import StudySpec
 
 def run(
     study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Designs in all, instead of budget.trials.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0, help="Seconds after which no design is started.")
-    ] = None,
-    launch: Annotated[
-        str | None, typer.Option(help="serial or ray, instead of launch.name.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Evaluations at the same time.")
-    ] = None,
+    trials: TrialsOption = None,
+    timeout: TimeoutOption = None,
+    launch: LaunchOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change an entry of the study file."),

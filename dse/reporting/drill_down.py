@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from dse.database import Database
 from dse.errors import StudyError
-from dse.metrics import SI_METRICS, shown_name
+from dse.metrics import SI_METRICS, MetricName, shown_name
 from dse.objectives import Constraint
 from dse.reporting.figures import metric_label
 from dse.study import read_report
@@ -135,7 +136,7 @@ def drill_down(
         trial=trial.number,
         feasible=is_feasible(trial),
         metrics=tuple(
-            (metric_label(name), number(name.of(metrics)), meaning)
+            (metric_label(name), metric_text(name, name.of(metrics)), meaning)
             for si, meaning in SI_METRICS.items()
             if si in metrics and (name := shown_name(si))
         ),
@@ -166,6 +167,13 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
+def metric_text(metric: MetricName, value: float) -> str:
+    """A metric's value for a table: accuracies to four places, a dash for none."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.4f}" if metric.si.startswith("accuracy") else number(value)
+
+
 def _charts(components: Mapping[str, Mapping[str, float]]) -> tuple[Bars, ...]:
     energies = {name: float(cost["energy_j"]) for name, cost in components.items()}
     areas = {name: float(cost["area_m2"]) for name, cost in components.items()}
@@ -178,6 +186,7 @@ def _charts(components: Mapping[str, Mapping[str, float]]) -> tuple[Bars, ...]:
 
 def _bars(title: str, parts: Mapping[str, float], unit: str, scale: float) -> Bars:
     total, largest = sum(parts.values()), max(parts.values(), default=0.0)
+    decimals = max(0, 2 - math.floor(math.log10(largest / scale))) if largest > 0 else 0
     return Bars(
         title=title,
         total=f"{number(total / scale)} {unit}",
@@ -185,7 +194,7 @@ def _bars(title: str, parts: Mapping[str, float], unit: str, scale: float) -> Ba
         bars=tuple(
             Bar(
                 name=name.replace("_", " "),
-                value=number(value / scale),
+                value=_fixed(value / scale, decimals),
                 percent=f"{100 * value / total:.1f} %",
                 width=f"{100 * value / largest:.1f}",
             )
@@ -193,6 +202,11 @@ def _bars(title: str, parts: Mapping[str, float], unit: str, scale: float) -> Ba
             if value > 0
         ),
     )
+
+
+def _fixed(value: float, decimals: int) -> str:
+    smallest = 10.0**-decimals
+    return f"< {smallest:.{decimals}f}" if value < smallest / 2 else f"{value:,.{decimals}f}"
 
 
 def _layer(layer: Mapping[str, Any], joules: float) -> LayerRow:

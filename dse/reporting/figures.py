@@ -13,15 +13,15 @@ from dse.metrics import MetricName
 from dse.objectives import Objective
 from dse.pareto import Front, pareto_front
 from dse.reporting.front import describe_params
-from dse.reporting.svg import Kind, Mark, history, padded_axis, scatter
+from dse.reporting.svg import Axis, Kind, Mark, history, padded_axis, scatter
 from dse.trials import is_feasible, is_result
 
 MAX_CROWD = 3000
 """Designs off the front that one figure shows; of more a sample is drawn."""
 
 MAX_CHECKPOINTS = 200
-_CORE_QUANTILES = (0.05, 0.95)
-_REACH = 0.5
+_CORE_QUANTILES = (0.1, 0.9)
+_REACH, _LONGEST_REACH = 0.5, 3.0
 _LOG_FROM = 20.0
 _UNITS = {"j": "J", "s": "s", "m2": "m²"}
 _WORDS = {"adc": "ADC", "vs": "vs", "8bit": "8 bit"}
@@ -50,7 +50,7 @@ def metric_label(metric: MetricName) -> str:
     if unit is not None:
         prefix = written.removesuffix(unit).replace("u", "µ")
         return f"{words} ({prefix}{_UNITS[unit]})"
-    return f"{words} (fraction)" if metric.si.startswith("accuracy") else words
+    return words
 
 
 def front_figures(
@@ -94,14 +94,14 @@ def _front_figure(
 ) -> Figure:
     kept = {t.number for t in (*front.trials, *(t for t in given if is_feasible(t)))}
     core = feasible & np.isin(table[:, -1], list(kept))
-    axes = []
+    axes: list[Axis] = []
     for column in (x, 0):
         low, high, log = _range(table[:, column], feasible, core, log=column > 0)
         objective = front.objectives[column] if column >= 0 else None
         label = _axis_title(objective) if objective else "trial"
         axes.append(padded_axis(label, low, high, log=log))
     on_front = {trial.number for trial in front.trials}
-    labels = {trial.number: f"#{trial.number} given" for trial in given}
+    labels = {trial.number: _given_label(trial, front.objectives, x, *axes) for trial in given}
     everyone = {t.number: t for t in (*crowd, *given, *shown)}.values()
     marks = [
         Mark(
@@ -123,7 +123,7 @@ def _front_figure(
     extra = []
     if outside := int((~inside).sum()):
         extra.append(
-            f"{outside} of {len(table)} results ({int((~inside & ~feasible).sum())} of them "
+            f"{outside:,} of {len(table):,} results ({int((~inside & ~feasible).sum()):,} of them "
             "infeasible) lie outside the axes."
         )
     if any(not axes[0].contains(m.x) or not axes[1].contains(m.y) for m in marks if m.label):
@@ -138,9 +138,9 @@ def _front_figure(
     downhill = front.objectives[-1].direction == "minimize"
     bad, good = int((~feasible).sum()), int(feasible.sum()) - len(front.trials)
     legend = [
-        ("front", f"Pareto front ({len(front.trials)})"),
-        ("feasible", f"other feasible ({good})"),
-        ("infeasible", f"breaks a constraint ({bad})"),
+        ("front", f"Pareto front ({len(front.trials):,})"),
+        ("feasible", f"other feasible ({good:,})"),
+        ("infeasible", f"breaks a constraint ({bad:,})"),
         ("given", f"given in the study file ({len(given)})"),
     ]
     svg = scatter(
@@ -156,13 +156,14 @@ def _front_figure(
 def hypervolume_figure(trials: Sequence[FrozenTrial], front: Front) -> Figure | None:
     """Hypervolume over the results in the order in which they came, to the final reference.
 
-    The front of a checkpoint is made from the one before and the results since then.
+    The front of a checkpoint is made from the one before and the results since then. None if no
+    result is feasible.
     """
     results = sorted(
         (trial for trial in trials if is_result(trial)),
         key=lambda t: (t.datetime_complete is None, t.datetime_complete, t.number),
     )
-    if not results:
+    if not front.trials:
         return None
     stops = np.unique(np.linspace(1, len(results), MAX_CHECKPOINTS).round().astype(int))
     points = [(0.0, 0.0)]
@@ -180,7 +181,9 @@ def hypervolume_figure(trials: Sequence[FrozenTrial], front: Front) -> Figure | 
     x = padded_axis("results, in the order in which they came", 0.0, float(len(results)))
     y = padded_axis("hypervolume", 0.0, top)
     reached = next((at for at, volume in points if volume >= 0.99 * top), 0.0)
-    notes = [f"99 % of the final hypervolume was reached after {reached:g} of {len(results)}."]
+    notes = [
+        f"99 % of the final hypervolume was reached after {reached:,.0f} of {len(results):,}."
+    ]
     svg = history(points, x, y, title=f"hypervolume over {len(results)} results")
     return Figure(svg=svg, notes=tuple(notes) if top > 0 else ())
 
@@ -208,24 +211,42 @@ def _range(
     """What an axis shows: the core in full, and of the rest what is not far from it.
 
     The core is the front, the feasible given designs and the bulk of what is feasible; the axis
-    reaches half as far again on both sides where there is something to see.
+    reaches half as far again on both sides where there is something to see, and further the
+    fewer of the designs are feasible.
     """
     bulk = np.quantile(values[feasible] if feasible.any() else values, _CORE_QUANTILES)
     inner = np.concatenate([bulk, values[core]])
+    if inner.min() == inner.max():  # a single design tells nothing about a scale
+        inner = np.concatenate([np.quantile(values, _CORE_QUANTILES), inner])
     low, high = float(inner.min()), float(inner.max())
+    reach = min(_LONGEST_REACH, _REACH / max(float(feasible.mean()), 1e-9))
     log = log and low > 0 and high / low >= _LOG_FROM
     if log:
-        room = (high / low) ** _REACH
+        room = (high / low) ** reach
         near = values[(values >= low / room) & (values <= high * room)]
     else:
-        reach = _REACH * (high - low)
-        near = values[(values >= low - reach) & (values <= high + reach)]
+        room = reach * (high - low)
+        near = values[(values >= low - room) & (values <= high + room)]
     return float(near.min()), float(near.max()), log
 
 
 def _axis_title(objective: Objective) -> str:
     label = metric_label(objective.metric)
+    if objective.metric.si.startswith("accuracy"):
+        label += " (fraction)"
     return f"← better    {label}" if objective.direction == "minimize" else f"{label}    better →"
+
+
+def _given_label(
+    trial: FrozenTrial, objectives: Sequence[Objective], x: int, x_axis: Axis, y_axis: Axis
+) -> str:
+    """Number, and the values that lie outside the axes."""
+    far = [
+        f"{objectives[index].name} {trial.values[index]:.4g}"
+        for index, axis in ((0, y_axis), (x, x_axis))
+        if index >= 0 and not axis.contains(trial.values[index])
+    ]
+    return f"#{trial.number} given" + (f": {', '.join(far)}" if far else "")
 
 
 def _kind(trial: FrozenTrial, on_front: set[int]) -> Kind:
