@@ -45,6 +45,10 @@ class ResumeError(DseError):
     """The database holds trials of another space."""
 
 
+class LaunchError(DseError):
+    """Ray cannot be started or reached, or has no room for a worker."""
+
+
 class StageError(DseError):
     """A stage of an evaluation failed; the trial fails, the study goes on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,19 +12,18 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from dse.errors import DseError
+from dse.errors import LaunchError
 from dse.evaluation import Failure, Job, Outcome
 from dse.launching.cpus import usable_cpus
 from dse.pipeline.evaluate import EvaluationSettings, Evaluator
+
+_REACH_S = 5.0
+"""So long may a cluster take to answer."""
 
 _ALONE_S = 120.0
 """So long without any worker, and the run gives up; the study can be resumed."""
 
 _logger = logging.getLogger(__name__)
-
-
-class LaunchError(DseError):
-    """Ray cannot be started or reached, or has no room for a worker."""
 
 
 class _Worker:
@@ -181,6 +181,7 @@ def _connect(address: str | None, *, cpus: int) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is not None:
+            _probe(address)
             ray.init(address=address, **quiet)
             return
         ray.init(
@@ -193,6 +194,19 @@ def _connect(address: str | None, *, cpus: int) -> None:
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray"
         raise LaunchError(f"cannot start or reach {where}: {_brief(error)}") from error
+
+
+def _probe(address: str) -> None:
+    """Ask whether anything answers there: Ray itself would wait for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise LaunchError(
+            f"launch.address is 'auto', HOST:PORT or ray://HOST:PORT, got {address!r}"
+        )
+    with socket.create_connection((host, int(port)), timeout=_REACH_S):
+        pass
 
 
 def _brief(error: BaseException) -> str:
