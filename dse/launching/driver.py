@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dse.evaluation import Evaluation, Job, Outcome
 from dse.launching.executor import Executor
+from dse.launching.interrupts import Interrupts
 from dse.study import Study
 
 _POLL_S = 1.0
@@ -56,9 +57,24 @@ def drive(
         timeout_s: Seconds after which no further design is asked; those running end.
         progress: Told what happens.
 
+    Interrupts take effect while it waits for results, never while a trial is written.
+
     Raises:
         BaseException: Whatever interrupts it; designs in flight are back in the queue then.
     """
+    interrupts = Interrupts()
+    with interrupts.held():
+        return _drive(study, executor, trials, timeout_s, progress, interrupts)
+
+
+def _drive(
+    study: Study,
+    executor: Executor,
+    trials: int,
+    timeout_s: float | None,
+    progress: Progress,
+    interrupts: Interrupts,
+) -> Summary:
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     running: dict[int, Job] = {}
     completed = failed = 0
@@ -80,7 +96,7 @@ def drive(
                 executor.submit(job)
             if not running:
                 return Summary(completed=completed, failed=failed, stopped=stopped)
-            for job, outcome in executor.wait(_POLL_S):
+            for job, outcome in interrupts.allowed(lambda: executor.wait(_POLL_S)):
                 study.tell(job, outcome)
                 del running[job.number]
                 completed += isinstance(outcome, Evaluation)

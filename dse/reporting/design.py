@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import optuna
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from dse.database import Database
@@ -96,31 +97,22 @@ def _components_table(explained: dict[str, Any]) -> Table:
 
 
 def _layers_table(explained: dict[str, Any]) -> Table:
-    table = Table(title="Layers; slice groups from most to least significant")
-    for column in (
-        "layer",
-        "K x N",
-        "V",
-        "crossbars",
-        "energy nJ",
-        "latency us",
-        "ADC bits used",
-        "lossless",
-        "non-zero slices %",
-    ):
-        table.add_column(column, justify="left" if column == "layer" else "right")
+    table = Table(title="Layers; ADC bits and slices from most to least significant group")
+    for column in ("layer", "K x N", "V", "arrays", "nJ", "us", "ADC", "lossless", "slices %"):
+        justify: JustifyMethod = "left" if column == "layer" else "right"
+        table.add_column(column, justify=justify, overflow="fold")
     for layer in explained["layers"]:
         bits = layer["adc_bits"]
         table.add_row(
             layer["name"],
-            f"{layer['k']} x {layer['n']}",
+            f"{layer['k']}x{layer['n']}",
             str(layer["v"]),
             str(layer["crossbars"]),
             f"{sum(layer['energy_j'].values()) * 1e9:.4g}",
             f"{layer['latency_s'] * 1e6:.4g}",
             "/".join(map(str, bits["used"])),
             "/".join(map(str, bits["lossless"])),
-            "/".join(f"{100 * ratio:.2f}" for ratio in layer["nonzero_slice_ratio"]),
+            "/".join(f"{100 * ratio:.1f}" for ratio in layer["nonzero_slice_ratio"]),
         )
     return table
 

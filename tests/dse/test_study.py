@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+import dse.study
 from dse.database import Database
 from dse.errors import ResumeError, StudyError
 from dse.evaluation import Failure, Job, Outcome
@@ -260,6 +264,33 @@ def test_an_interrupted_run_puts_designs_in_flight_back_to_the_queue(database: D
     trials = load_optuna(database, "small").trials
     assert sum(t.state == TrialState.COMPLETE for t in trials) == 12
     assert not [t for t in trials if not t.state.is_finished()]
+
+
+@pytest.mark.parametrize("moment", ["draw_design", "fail"])
+def test_an_interrupt_while_a_trial_is_written_waits_until_it_is_whole(
+    database: Database, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    original = getattr(dse.study, moment)
+    calls: list[int] = []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments, **named)
+
+    def sometimes(job: Job) -> Outcome:
+        return Failure(reason="odd") if job.number % 2 else made_up(job.point)
+
+    monkeypatch.setattr(dse.study, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(database, small_spec(), FakeExecutor(sometimes))
+    assert len(calls) >= 3
+    states = {t.state for t in load_optuna(database, "small").trials}
+    assert TrialState.RUNNING not in states
+    run(database, small_spec(), FakeExecutor(sometimes))
+    trials = load_optuna(database, "small").trials
+    assert sum(design_of(t) is not None and LOST not in t.user_attrs for t in trials) == 12
 
 
 def test_the_report_of_a_design_and_of_its_copies_is_kept_as_an_artifact(
