@@ -24,7 +24,15 @@ from tests.end_to_end.test_interruptions import (
 
 def ray_workers(driver: psutil.Process) -> list[psutil.Process]:
     """Processes of the run that evaluate designs."""
-    return [p for p in driver.children(recursive=True) if "ray::_Worker" in " ".join(p.cmdline())]
+    return [p for p in driver.children(recursive=True) if "ray::_Worker" in title(p)]
+
+
+def title(process: psutil.Process) -> str:
+    """Command line of a process; nothing once it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def is_loopback(address: str) -> bool:
@@ -108,7 +116,7 @@ def test_a_local_ray_that_dies_is_started_again(tmp_path: Path) -> None:
     driver = start(tmp_path, "run", str(study))
     wait_for(tmp_path, 1)
     for process in psutil.Process(driver.pid).children(recursive=True):
-        if "ray::RuntimeEnvAgent" in " ".join(process.cmdline()):
+        if "ray::RuntimeEnvAgent" in title(process):
             process.kill()  # the node takes this for its own end
     output, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, output
