@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hw_models.encodings.differential import DIFFERENTIAL
 from hw_models.errors import HardwareError, MappingError
 from hw_models.periphery.array import ISAAC_ARRAY, ArrayBlocks
 from hw_models.periphery.ima import ISAAC_IMA, ImaBlocks
@@ -15,7 +16,11 @@ from hw_models.periphery.tile import ISAAC_TILE, TileBlocks
 if TYPE_CHECKING:
     from hw_models.converters.converter import AdcModel
     from hw_models.crossbar import Crossbar
+    from hw_models.encodings.encoding import Encoding
     from hw_models.engines.engine import Engine
+
+MAX_DAC_BITS = 8
+"""Input digits of the simulator are bytes; published chips drive 1 to 4 bits at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class Chip:
         array: Blocks that belong to one array.
         ima: Blocks that the arrays of one in-situ multiply-accumulate unit (IMA) share.
         tile: Blocks that the IMAs of one tile share.
+        encoding: How signed weights sit in cells.
+        dac_bits: Bits of an input digit; 1 is bit-serial.
     """
 
     crossbar: Crossbar
@@ -39,12 +46,19 @@ class Chip:
     array: ArrayBlocks = ISAAC_ARRAY
     ima: ImaBlocks = ISAAC_IMA
     tile: TileBlocks = ISAAC_TILE
+    encoding: Encoding = DIFFERENTIAL
+    dac_bits: int = 1
 
     def __post_init__(self) -> None:
         if not self.adc_bits:
             raise HardwareError(
                 "a chip needs the ADC resolution of at least one slice group, got adc_bits=(). "
                 "List one per group, most significant first."
+            )
+        if not 1 <= self.dac_bits <= MAX_DAC_BITS:
+            raise HardwareError(
+                f"chip.dac_bits must be 1 to {MAX_DAC_BITS}, got {self.dac_bits}. "
+                "1 is bit-serial input."
             )
         self.adc.conversion_time_s(np.array(self.adc_bits))  # refuses bits outside its domain
 
@@ -57,11 +71,14 @@ class Chip:
             name: Layer name, for the error message.
             weight_bits: Bits of the layer's magnitudes.
         """
-        groups = self.crossbar.slice_groups(weight_bits)
+        groups = self.encoding.slice_groups(weight_bits, self.crossbar.bits_per_cell)
         if groups > len(self.adc_bits):
             raise MappingError(
                 f"{name} has {groups} slice groups ({weight_bits}-bit weights in "
-                f"{self.crossbar.bits_per_cell}-bit cells), the chip has ADC resolutions for "
-                f"{len(self.adc_bits)}. Give adc_bits one entry per group."
+                f"{self.crossbar.bits_per_cell}-bit cells{self._encoding_note()}), the chip has "
+                f"ADC resolutions for {len(self.adc_bits)}. Give adc_bits one entry per group."
             )
         return self.adc_bits[len(self.adc_bits) - groups :]
+
+    def _encoding_note(self) -> str:
+        return "" if self.encoding == DIFFERENTIAL else f", encoding '{self.encoding.name}'"

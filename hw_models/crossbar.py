@@ -12,17 +12,19 @@ MAX_BITS_PER_CELL = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossbar:
-    """An array that is read in full: all wordlines driven, all bitlines sensed.
+    """An array: all bitlines sensed in a read, all wordlines driven or those of an OU.
 
     Attributes:
         wordlines: Input rows R.
         bitlines: Output columns C.
         bits_per_cell: Weight bits that one memory cell stores.
+        ou_wordlines: Rows of the operation unit (OU) that is read at once; None is all of them.
     """
 
     wordlines: int
     bitlines: int
     bits_per_cell: int
+    ou_wordlines: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("wordlines", "bitlines"):
@@ -36,6 +38,16 @@ class Crossbar:
                 f"cell.bits must be 1 to {MAX_BITS_PER_CELL}, got {self.bits_per_cell}. "
                 "Store a weight in more slices instead."
             )
+        if self.ou_wordlines is not None and not 1 <= self.ou_wordlines <= self.wordlines:
+            raise HardwareError(
+                f"crossbar.ou_wordlines must be 1 to the {self.wordlines} wordlines of the array, "
+                f"got {self.ou_wordlines}. Lower it, or None to read the whole array at once."
+            )
+
+    @property
+    def rows_per_read(self) -> int:
+        """Wordlines whose currents add up before one conversion."""
+        return self.wordlines if self.ou_wordlines is None else self.ou_wordlines
 
     def slice_groups(self, weight_bits: int) -> int:
         """Cells G that one magnitude of `weight_bits` bits is spread over."""
@@ -45,8 +57,9 @@ class Crossbar:
         """ADC resolution of a column whose cells and inputs may all be at their maximum.
 
         [Shafiee2016], the two equations on ADC resolution: log2(R) + v + w with v input bits and
-        w cell bits, one less if v or w is 1. Printed for R a power of two; for another R we round
-        log2(R) up. 9 bits for 128 rows of 2-bit cells and 1-bit inputs.
+        w cell bits, one less if v or w is 1, R the wordlines that are read at once. Printed for R
+        a power of two; for another R we round log2(R) up. 9 bits for 128 rows
+        of 2-bit cells and 1-bit inputs.
 
         [Shafiee2016] A. Shafiee et al., "ISAAC", ISCA 2016.
         """
@@ -54,7 +67,7 @@ class Crossbar:
             raise HardwareError(
                 f"dac_bits must be at least 1, got {dac_bits}. 1 is bit-serial input."
             )
-        row_bits = (self.wordlines - 1).bit_length()
+        row_bits = (self.rows_per_read - 1).bit_length()
         both_wide = dac_bits > 1 and self.bits_per_cell > 1
         return row_bits + dac_bits + self.bits_per_cell - (0 if both_wide else 1)
 

@@ -64,9 +64,19 @@ def nonzero_slice_ratio(cells: NDArray[np.uint8]) -> tuple[float, ...]:
     return tuple(float(np.count_nonzero(group)) / group.size for group in cells)
 
 
-def row_blocks(rows: int, wordlines: int) -> Iterator[slice]:
-    """Rows of a matrix that share one array; the last block may be shorter."""
-    return (slice(start, min(start + wordlines, rows)) for start in range(0, rows, wordlines))
+def row_blocks(rows: int, wordlines: int, rows_per_read: int | None = None) -> Iterator[slice]:
+    """Rows of a matrix that are read at once; the last rows of an array may be fewer.
+
+    Args:
+        rows: Rows K of the matrix.
+        wordlines: Rows of an array.
+        rows_per_read: Rows of a read within an array; None is the whole array.
+    """
+    step = wordlines if rows_per_read is None else min(rows_per_read, wordlines)
+    for array in range(0, rows, wordlines):
+        end = min(array + wordlines, rows)
+        for start in range(array, end, step):
+            yield slice(start, min(start + step, end))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,8 @@ class SliceStatistics:
 def slice_statistics(layer: CodedLayer, crossbar: Crossbar) -> SliceStatistics:
     """Non-zero ratios, worst column sums and lossless ADC bits, most significant group first."""
     cells = slice_magnitudes(layer.magnitudes, layer.weight_bits, crossbar.bits_per_cell)
-    starts = np.arange(0, layer.shape.wordlines, crossbar.wordlines)
+    blocks = row_blocks(layer.shape.wordlines, crossbar.wordlines, crossbar.rows_per_read)
+    starts = np.array([rows.start for rows in blocks])
     worst = np.zeros(len(cells), dtype=np.int64)
     for sign in SIGNS:
         mask = layer.signs == sign

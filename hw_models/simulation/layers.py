@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from hw_models.errors import MappingError
 from hw_models.simulation.input_codes import input_codes
-from hw_models.simulation.mvm import SlicedWeights
+from hw_models.simulation.mvm import SimulationOptions, SlicedWeights
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from hw_models.chip import Chip
@@ -25,10 +27,15 @@ IMAGE_CHUNK_MVMS = 4096
 class _CrossbarLayer(nn.Module):
     """What both layers share: codes in, real numbers out, in float64 inside."""
 
-    def __init__(self, layer: CodedLayer, chip: Chip | None) -> None:
+    def __init__(
+        self,
+        layer: CodedLayer,
+        chip: Chip | None,
+        simulation: SimulationOptions,
+    ) -> None:
         super().__init__()
         self.layer = layer
-        self.sliced = SlicedWeights(layer, chip)
+        self.sliced = SlicedWeights(layer, chip, **simulation)
         self._offset_cache: dict[tuple[object, ...], Tensor] = {}
         self._bias = None if layer.bias is None else torch.from_numpy(layer.bias)
 
@@ -52,7 +59,7 @@ class _CrossbarLayer(nn.Module):
             bias_shape: Shape in which the bias broadcasts over `product`.
         """
         layer = self.layer
-        result = product.to(torch.float64, copy=True).mul_(layer.input_step * layer.weight_step)
+        result = product.to(torch.float64).mul_(layer.input_step * layer.weight_step)
         if offset_sums is not None:
             result += offset_sums * (layer.input_offset * layer.weight_step)
         if self._bias is not None:
@@ -73,22 +80,34 @@ class CrossbarLinear(_CrossbarLayer):
         returns: (..., N), in the type of the inputs.
     """
 
-    def __init__(self, module: nn.Linear, layer: CodedLayer, chip: Chip | None) -> None:
+    def __init__(
+        self,
+        module: nn.Linear,
+        layer: CodedLayer,
+        chip: Chip | None,
+        **simulation: Unpack[SimulationOptions],
+    ) -> None:
         """Take the place of `module`.
 
         Args:
             module: Checked against the codes; its own weights are not used.
             layer: Codes.
             chip: Geometry and ADC resolutions; None is unlimited ADCs.
+            **simulation: As `SlicedWeights` takes them.
         """
         _check_shape(layer, (1, module.in_features, module.out_features))
-        super().__init__(layer, chip)
+        super().__init__(layer, chip, simulation)
+
+    def input_columns(self, inputs: Tensor) -> Tensor:
+        """Input codes of every MVM, (1, K, M) integers."""
+        rows = self.integers(self.codes(inputs.reshape(-1, inputs.shape[-1])))
+        return rows.t().unsqueeze(0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Real outputs, see the shapes above."""
-        rows = self.integers(self.codes(inputs.reshape(-1, inputs.shape[-1])))
+        columns = self.input_columns(inputs)
         with torch.no_grad():
-            product = self.sliced.product(rows.t().unsqueeze(0))[0].t()
+            product = self.sliced.product(columns)[0].t()
             sums = None
             if self.layer.input_offset != 0.0:
                 sums = self.sliced.signed[0].sum(1).to(inputs.device, torch.float64)
@@ -107,19 +126,26 @@ class CrossbarConv2d(_CrossbarLayer):
         returns: (B, C_out, H_out, W_out) or without B, in the type of the inputs.
     """
 
-    def __init__(self, module: nn.Conv2d, layer: CodedLayer, chip: Chip | None) -> None:
+    def __init__(
+        self,
+        module: nn.Conv2d,
+        layer: CodedLayer,
+        chip: Chip | None,
+        **simulation: Unpack[SimulationOptions],
+    ) -> None:
         """Take the place of `module`.
 
         Args:
             module: Gives strides, padding and the like; its own weights are not used.
             layer: Codes.
             chip: Geometry and ADC resolutions; None is unlimited ADCs.
+            **simulation: As `SlicedWeights` takes them.
         """
         height, width = module.kernel_size
         per_group = module.in_channels // module.groups
         outputs = module.out_channels // module.groups
         _check_shape(layer, (module.groups, per_group * height * width, outputs))
-        super().__init__(layer, chip)
+        super().__init__(layer, chip, simulation)
         self.kernel_size = (height, width)
         self.stride = module.stride
         self.dilation = module.dilation
@@ -129,6 +155,12 @@ class CrossbarConv2d(_CrossbarLayer):
         # (left, right, top, bottom); torch resolves padding='same' into it.
         self.padding = [int(side) for side in module._reversed_padding_repeated_twice]
 
+    def input_columns(self, inputs: Tensor) -> Tensor:
+        """Input codes of every MVM, (groups, K, M) integers; taps in zero padding are 0."""
+        images = inputs if inputs.dim() == 4 else inputs.unsqueeze(0)
+        codes = F.pad(self.codes(images), self.padding, mode=self.padding_mode)
+        return self._windows(self.integers(codes))
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Real outputs, see the shapes above."""
         images = inputs if inputs.dim() == 4 else inputs.unsqueeze(0)
@@ -136,7 +168,7 @@ class CrossbarConv2d(_CrossbarLayer):
             codes = F.pad(self.codes(images), self.padding, mode=self.padding_mode)
             product = self._exact(codes)
             if self.sliced.can_clip:
-                product = product.double() - self._clipped(self.integers(codes), product.shape)
+                product = self._clip(product.double(), self.integers(codes))
             sums = None
             if self.layer.input_offset != 0.0:
                 sums = self._offset_sums(images)
@@ -165,16 +197,34 @@ class CrossbarConv2d(_CrossbarLayer):
             groups=self.groups,
         )
 
-    def _clipped(self, codes: Tensor, shape: torch.Size) -> Tensor:
-        """What the ADCs cut off, computed a few images at a time."""
-        lost = torch.empty(shape, dtype=torch.float64, device=codes.device)
-        images = max(1, IMAGE_CHUNK_MVMS // (shape[2] * shape[3]))
-        for start in range(0, shape[0], images):
+    def _clip(self, product: Tensor, codes: Tensor) -> Tensor:
+        """Take what the ADCs cut off from the exact product, in place, a few images at a time."""
+        gather = self.sliced.backend(codes.device) == "numba"
+        images = max(1, IMAGE_CHUNK_MVMS // (product.shape[2] * product.shape[3]))
+        for start in range(0, len(codes), images):
             part = codes[start : start + images]
-            lost[start : start + images] = self._to_images(
-                self.sliced.clipped(self._windows(part)), part
-            )
-        return lost
+            if gather:
+                cut = self.sliced.clipped_at(part.contiguous(), *self._addresses(part))
+                lost = self._to_images(cut.transpose(1, 2), part)
+            else:
+                lost = self._to_images(self.sliced.clipped(self._windows(part)), part)
+            product[start : start + images] -= lost
+        return product
+
+    def _addresses(self, codes: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where a window starts and where its taps lie from there: (M,) and (groups, K)."""
+        batch, channels, height, width = codes.shape
+        rows, columns = self._output_size(height, width)
+        line = np.arange(rows)[:, np.newaxis] * (self.stride[0] * width)
+        corner = line + np.arange(columns) * self.stride[1]
+        image = np.arange(batch)[:, np.newaxis] * (channels * height * width)
+        starts = (image + corner.reshape(1, -1)).reshape(-1)
+        down, right = (
+            np.arange(k) * d for k, d in zip(self.kernel_size, self.dilation, strict=True)
+        )
+        tap = (down[:, np.newaxis] * width + right).reshape(1, -1)
+        taps = np.arange(channels)[:, np.newaxis] * (height * width) + tap
+        return starts, taps.reshape(self.groups, -1)
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         """Output positions of a padded image."""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from hw_models.encodings.twos_complement import TWOS_COMPLEMENT
 from hw_models.errors import HardwareError, MappingError
 from tests.hw_models.coded_layers import chip
 
@@ -40,3 +42,17 @@ def test_the_cost_side_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_an_encoding_with_a_sign_bit_counts_its_cells() -> None:
+    design = replace(chip((8, 8, 8, 8)), encoding=TWOS_COMPLEMENT)
+    message = r"fc has 5 slice groups \(8-bit weights in 2-bit cells, encoding 'twos_complement'\)"
+    with pytest.raises(MappingError, match=message):
+        design.adc_bits_for("fc", 8)
+    assert design.adc_bits_for("fc", 6) == (8, 8, 8, 8)
+
+
+@pytest.mark.parametrize("bits", [0, 9])
+def test_an_impossible_dac_is_refused(bits: int) -> None:
+    with pytest.raises(HardwareError, match=rf"chip.dac_bits must be 1 to 8, got {bits}"):
+        replace(chip(), dac_bits=bits)

@@ -46,3 +46,17 @@ def test_a_dac_without_bits_and_a_negative_sum_are_refused() -> None:
         crossbar.full_column_adc_bits(dac_bits=0)
     with pytest.raises(HardwareError, match="sums to at least 0, got -1"):
         lossless_bits(-1)
+
+
+def test_an_ou_taller_than_the_array_is_refused() -> None:
+    message = "ou_wordlines must be 1 to the 8 wordlines of the array, got 9"
+    with pytest.raises(HardwareError, match=message):
+        Crossbar(wordlines=8, bitlines=8, bits_per_cell=2, ou_wordlines=9)
+    with pytest.raises(HardwareError, match="got 0"):
+        Crossbar(wordlines=8, bitlines=8, bits_per_cell=2, ou_wordlines=0)
+
+
+def test_an_ou_asks_for_the_adc_of_its_rows() -> None:
+    crossbar = Crossbar(wordlines=128, bitlines=8, bits_per_cell=2, ou_wordlines=16)
+    assert crossbar.rows_per_read == 16
+    assert crossbar.full_column_adc_bits() == 6

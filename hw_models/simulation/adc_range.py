@@ -1,0 +1,129 @@
+"""A converter's step, chosen on calibration data: trade rounding of small sums for range.
+
+A converter of N bits and step 2**k reads 0 .. (2**N - 1) * 2**k (`hw_models.simulation.columns`
+has the rounding). k = 0 clips and never rounds; a larger k rounds and clips later. Choosing the
+range of a column's converter on data is what CrossSim calls ADC calibration and what [Xiao2022]
+study; powers of two keep the shift-and-add a shift.
+
+[Xiao2022] T. P. Xiao et al., "On the Accuracy of Analog Neural Network Inference Accelerators",
+    IEEE Circuits and Systems Magazine 22(4), 2022.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from hw_models.encodings.column_sums import planes_of
+from hw_models.errors import MappingError
+from hw_models.simulation.columns import MAX_STEP_BITS
+from hw_models.simulation.convert import to_crossbars
+from hw_models.simulation.layers import CrossbarConv2d, CrossbarLinear
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hw_models.chip import Chip
+    from hw_models.layer import CodedLayer
+
+
+def read_out(sums: NDArray[np.int64], adc_bits: int, step_bits: int) -> NDArray[np.int64]:
+    """min(floor((S + 2**k / 2) / 2**k), 2**N - 1) * 2**k for sums S of any shape."""
+    codes = (sums + (1 << step_bits >> 1)) >> step_bits
+    values: NDArray[np.int64] = np.minimum(codes, (1 << adc_bits) - 1) << step_bits
+    return values
+
+
+def squared_errors(
+    layer: CodedLayer, chip: Chip, codes: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Squared error of the converted column sums for every slice group and step.
+
+    Summed over row blocks, outputs, MVMs and input digits, each digit's error weighted by its
+    significance: (2**(digit * dac_bits) * (S - value))**2.
+
+    Shapes:
+        codes: (groups, K, M) input codes.
+        returns: (G, MAX_STEP_BITS + 1), most significant group first.
+    """
+    adc_bits = chip.adc_bits_for(layer.shape.name, layer.weight_bits)
+    errors = np.zeros((len(adc_bits), MAX_STEP_BITS + 1))
+    mask = (1 << chip.dac_bits) - 1
+    for matrix, rows, planes in planes_of(layer, chip):
+        for shift in range(0, layer.input_bits, chip.dac_bits):
+            digits = ((codes[matrix, rows].astype(np.int64) >> shift) & mask).astype(np.float64)
+            for plane in planes:
+                sums = np.rint(plane.cells.T.astype(np.float64) @ digits).astype(np.int64)
+                for step in range(MAX_STEP_BITS + 1):
+                    off = (sums - read_out(sums, adc_bits[plane.group], step)).astype(np.float64)
+                    errors[plane.group, step] += 4.0**shift * float(np.vdot(off, off))
+    return errors
+
+
+def best_steps(layer: CodedLayer, chip: Chip, codes: NDArray[np.integer]) -> tuple[int, ...]:
+    """log2 of the step with the least squared error per slice group; the smaller on a tie.
+
+    Args:
+        layer: Codes.
+        chip: Geometry, encoding and ADC resolutions.
+        codes: (groups, K, M) input codes of calibration MVMs.
+    """
+    return tuple(int(step) for step in squared_errors(layer, chip, codes).argmin(axis=1))
+
+
+def calibrated_steps(
+    network: nn.Module,
+    layers: Mapping[str, CodedLayer],
+    chip: Chip,
+    images: Tensor,
+    *,
+    seed: int,
+    mvms: int = 256,
+) -> dict[str, tuple[int, ...]]:
+    """Steps of every layer for `to_crossbars(..., adc_steps=...)`.
+
+    Inputs of a layer are those of the integer network with unlimited converters.
+
+    Args:
+        network: As in `to_crossbars`.
+        layers: Codes by module name.
+        chip: Geometry, encoding and ADC resolutions.
+        images: Calibration images, one batch.
+        seed: Of the choice of MVMs.
+        mvms: MVMs per layer, drawn without replacement from those of all images.
+    """
+    if mvms < 1:
+        raise MappingError(f"calibration needs at least 1 MVM per layer, got mvms={mvms}.")
+    rng = np.random.default_rng(seed)
+    exact = to_crossbars(network, layers, None)
+    modules = dict(exact.named_modules(remove_duplicate=False))
+    steps: dict[str, tuple[int, ...]] = {}
+    kept: dict[str, NDArray[np.int64]] = {}
+
+    def watch(name: str, module: CrossbarConv2d | CrossbarLinear) -> None:
+        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            codes = module.input_columns(inputs[0])
+            chosen = rng.permutation(codes.shape[2])[:mvms]
+            kept[name] = codes[:, :, torch.from_numpy(chosen)].cpu().numpy().astype(np.int64)
+
+        module.register_forward_pre_hook(keep)
+
+    for name in layers:
+        module = modules[name]
+        assert isinstance(module, CrossbarConv2d | CrossbarLinear)
+        watch(name, module)
+    with torch.no_grad():
+        exact(images)
+    for name, layer in layers.items():
+        if name not in kept:
+            raise MappingError(
+                f"{name} saw no input in calibration. Calibrate with images that reach it."
+            )
+        steps[name] = best_steps(layer, chip, kept[name])
+    return steps
