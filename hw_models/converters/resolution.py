@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hw_models.crossbar import lossless_bits
 from hw_models.errors import HardwareError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 INPUT_BIT_DENSITY = 0.5
 """Share of input bits that are one, assumed by the `mean` rule."""
@@ -44,3 +49,31 @@ def mean_bits(
         max(1, math.ceil(math.log2(1.0 + wordlines * ratio * input_density)))
         for ratio in nonzero_ratio
     )
+
+
+def percentile_bits(column_sums: Sequence[ArrayLike], percentile: float) -> tuple[int, ...]:
+    """Bits that hold `percentile` percent of the sums of each slice group; the rest clips.
+
+    The smallest resolution N such that at least that share of the sums is at most 2^N - 1, so
+    100 is lossless on the sums given.
+
+    Args:
+        column_sums: Per slice group, sums that its converters saw, or the cell sums of its
+            columns; of any shape.
+        percentile: Above 0, at most 100.
+    """
+    if not 0.0 < percentile <= 100.0:
+        raise HardwareError(
+            f"a percentile is above 0 and at most 100, got {percentile}. 100 never clips."
+        )
+    bits = []
+    for group, sums in enumerate(column_sums):
+        seen = np.asarray(sums)
+        if not seen.size or not np.issubdtype(seen.dtype, np.integer):
+            raise HardwareError(
+                f"slice group {group}: column sums must be integers, at least one, got "
+                f"{seen.size} of {seen.dtype}. Count them on calibration images."
+            )
+        held = np.percentile(seen, percentile, method="inverted_cdf")
+        bits.append(lossless_bits(int(held)))
+    return tuple(bits)

@@ -33,6 +33,7 @@ class SaberiAdc:
         rate_hz: Conversions per second that the power refers to.
         reference_power_w: Power of the 8-bit converter.
         reference_area_m2: Area of the 8-bit converter.
+        fixed_rate: Whether every resolution converts at `rate_hz`; time does not go as N then.
 
     [Saberi2011] M. Saberi et al., "Analysis of Power Consumption and Linearity in Capacitive
         Digital-to-Analog Converters Used in Successive Approximation ADCs", TCAS-I 58(8), 2011.
@@ -45,6 +46,7 @@ class SaberiAdc:
     rate_hz: float = isaac_2016.ADC_RATE_HZ
     reference_power_w: float = isaac_2016.ADC.power_each_w
     reference_area_m2: float = isaac_2016.ADC.area_each_m2
+    fixed_rate: bool = False
 
     def power_w(self, bits: ArrayLike) -> NDArray[np.float64]:
         """Power while converting at `rate_hz`."""
@@ -56,8 +58,11 @@ class SaberiAdc:
         return self.power_w(bits) / self.rate_hz
 
     def conversion_time_s(self, bits: ArrayLike) -> NDArray[np.float64]:
-        """One SAR step per bit; 8 bits take 1 / `rate_hz`."""
-        return checked_bits(self.name, bits) / (REFERENCE_BITS * self.rate_hz)
+        """One SAR step per bit, 8 bits taking 1 / `rate_hz`; or 1 / `rate_hz` for all."""
+        n = checked_bits(self.name, bits)
+        return (np.full(n.shape, REFERENCE_BITS) if self.fixed_rate else n) / (
+            REFERENCE_BITS * self.rate_hz
+        )
 
     def area_m2(self, bits: ArrayLike) -> NDArray[np.float64]:
         """Half of the 8-bit area up to 6 bits, the whole of it above."""

@@ -29,7 +29,8 @@ class CostTerms:
         latency[l]    = serial_reads[l] * read_time[l]
         area[c]       = fixed_area_m2[c],  area[adc] additionally  sum over g of adcs[g] * a[g]
 
-    Everything is per image.
+    With `shared_adc`, one converter serves all groups of an array and has the largest of their
+    resolutions: e, t and a are the same for every g. Everything is per image.
 
     Attributes:
         components: Names, in the order of every C axis; contains "adc".
@@ -43,6 +44,8 @@ class CostTerms:
         crossbars: (L,) arrays that hold the layer.
         adcs: (G,) converters on the chip.
         fixed_area_m2: (C,) square metres that no ADC resolution changes.
+        layer_adcs: (L, G) the same converters by layer; None where an engine does not tell.
+        shared_adc: Whether one converter serves all slice groups of an array.
     """
 
     components: tuple[str, ...]
@@ -56,10 +59,16 @@ class CostTerms:
     crossbars: NDArray[np.int64]
     adcs: NDArray[np.int64]
     fixed_area_m2: NDArray[np.float64]
+    layer_adcs: NDArray[np.int64] | None = None
+    shared_adc: bool = False
 
 
 class Engine(Protocol):
-    """A way to hold a network in arrays and to walk them."""
+    """A way to hold a network in arrays and to walk them.
+
+    An engine whose counts depend on data asks for `observed`; where nothing was observed
+    the argument is left out, so an engine that needs none may do without it.
+    """
 
     @property
     def name(self) -> str:
@@ -71,5 +80,8 @@ class Engine(Protocol):
         ...
 
     def cost_terms(self, layers: Sequence[CodedLayer], chip: Chip) -> CostTerms:
-        """Map the layers and count; `chip.adc_bits` gives G and nothing else."""
+        """Map the layers and count; `chip.adc_bits` gives G and nothing else.
+
+        Engines that count real inputs or patches take `observed: Sequence[Observed] | None` too.
+        """
         ...

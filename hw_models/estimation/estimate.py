@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hw_models.encodings.bit_slices import slice_statistics
 from hw_models.errors import MappingError
+from hw_models.estimation.schedule import (
+    SEQUENTIAL,
+    Schedule,
+    latency_and_interval,
+    with_copies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from hw_models.chip import Chip
     from hw_models.encodings.bit_slices import SliceStatistics
     from hw_models.engines.engine import CostTerms
+    from hw_models.engines.observed import Observed
     from hw_models.layer import CodedLayer
 
 
@@ -28,7 +35,8 @@ class DesignCosts:
     Attributes:
         components: Names along the C axis.
         energy_j: (D,) whole network.
-        latency_s: (D,) layers one after the other.
+        latency_s: (D,) one image, by the schedule: layers one after the other by default.
+        interval_s: (D,) between two images; the latency where layers are not pipelined.
         area_m2: (D,) whole chip.
         adc_energy_j: (D,) the ADCs' part of `energy_j`.
         component_energy_j: (D, C), sums to `energy_j`.
@@ -40,6 +48,7 @@ class DesignCosts:
     components: tuple[str, ...]
     energy_j: NDArray[np.float64]
     latency_s: NDArray[np.float64]
+    interval_s: NDArray[np.float64]
     area_m2: NDArray[np.float64]
     adc_energy_j: NDArray[np.float64]
     component_energy_j: NDArray[np.float64]
@@ -105,7 +114,8 @@ class Estimate:
         engine: Name of the engine.
         adc: Name of the ADC model.
         energy_j: Whole network.
-        latency_s: Layers one after the other.
+        latency_s: One image, by the schedule: layers one after the other by default.
+        interval_s: Between two images; the latency where layers are not pipelined.
         area_m2: Whole chip.
         crossbars: Arrays.
         adc_conversions: Conversions.
@@ -118,6 +128,7 @@ class Estimate:
     adc: str
     energy_j: float
     latency_s: float
+    interval_s: float
     area_m2: float
     crossbars: int
     adc_conversions: int
@@ -132,6 +143,7 @@ class Estimate:
             "adc": self.adc,
             "energy_j": self.energy_j,
             "latency_s": self.latency_s,
+            "interval_s": self.interval_s,
             "area_m2": self.area_m2,
             "crossbars": self.crossbars,
             "adc_conversions": self.adc_conversions,
@@ -144,13 +156,22 @@ class Estimate:
         }
 
 
-def estimate_designs(layers: Sequence[CodedLayer], chip: Chip, adc_bits: ArrayLike) -> DesignCosts:
+def estimate_designs(
+    layers: Sequence[CodedLayer],
+    chip: Chip,
+    adc_bits: ArrayLike,
+    *,
+    observed: Sequence[Observed] | None = None,
+    schedule: Schedule = SEQUENTIAL,
+) -> DesignCosts:
     """Cost of many designs at once.
 
     Args:
         layers: The network.
         chip: Everything but the ADC resolutions.
         adc_bits: (D, G) integers, slice groups most significant first.
+        observed: Input codes and patches of each layer, for engines that count them.
+        schedule: Copies of layers, and whether they work at the same time.
     """
     bits = np.asarray(adc_bits)
     groups = len(chip.adc_bits)
@@ -159,13 +180,17 @@ def estimate_designs(layers: Sequence[CodedLayer], chip: Chip, adc_bits: ArrayLi
             f"adc_bits must be (designs, {groups}) like the chip's slice groups, got shape "
             f"{bits.shape}. Wrap a single design in a list."
         )
-    return _design_costs(chip.engine.cost_terms(layers, chip), chip, bits)
+    terms = _cost_terms(layers, chip, observed, schedule)
+    return _design_costs(terms, chip, bits, layers, schedule)
 
 
 def estimate(
     layers: Sequence[CodedLayer],
     chip: Chip,
     statistics: Sequence[SliceStatistics] | None = None,
+    *,
+    observed: Sequence[Observed] | None = None,
+    schedule: Schedule = SEQUENTIAL,
 ) -> Estimate:
     """Cost of one design, by component and by layer.
 
@@ -173,20 +198,25 @@ def estimate(
         layers: The network.
         chip: The chip.
         statistics: `slice_statistics` of each layer on this crossbar, if they are known already.
+        observed: Input codes and patches of each layer, for engines that count them.
+        schedule: Copies of layers, and whether they work at the same time.
     """
-    terms = chip.engine.cost_terms(layers, chip)
+    terms = _cost_terms(layers, chip, observed, schedule)
     bits = np.array([chip.adc_bits])
-    costs = _design_costs(terms, chip, bits)
+    costs = _design_costs(terms, chip, bits, layers, schedule)
     if statistics is None:
-        statistics = [slice_statistics(layer, chip.crossbar) for layer in layers]
+        rows = min(chip.engine.rows_per_read(chip.crossbar), chip.crossbar.rows_per_read)
+        read = replace(chip.crossbar, ou_wordlines=rows)
+        statistics = [slice_statistics(layer, read) for layer in layers]
     energies = _layer_energies(terms, chip, bits)[0]
     latencies = (_read_times(terms, chip, bits) * terms.serial_reads)[0]
-    rows = zip(layers, statistics, terms.crossbars, energies, latencies, strict=True)
+    per_layer = zip(layers, statistics, terms.crossbars, energies, latencies, strict=True)
     return Estimate(
         engine=chip.engine.name,
         adc=chip.adc.name,
         energy_j=float(costs.energy_j[0]),
         latency_s=float(costs.latency_s[0]),
+        interval_s=float(costs.interval_s[0]),
         area_m2=float(costs.area_m2[0]),
         crossbars=costs.crossbars,
         adc_conversions=costs.adc_conversions,
@@ -210,18 +240,41 @@ def estimate(
                 crossbars=int(crossbars),
                 energy_j=dict(zip(terms.components, energy.tolist(), strict=True)),
                 latency_s=float(latency),
-                adc_bits_used=chip.adc_bits_for(layer.shape.name, layer.weight_bits),
+                adc_bits_used=_used_bits(terms, chip, layer),
                 adc_bits_lossless=counted.lossless_adc_bits,
                 nonzero_slice_ratio=counted.nonzero_ratio,
             )
-            for layer, counted, crossbars, energy, latency in rows
+            for layer, counted, crossbars, energy, latency in per_layer
         ),
     )
 
 
+def _cost_terms(
+    layers: Sequence[CodedLayer],
+    chip: Chip,
+    observed: Sequence[Observed] | None,
+    schedule: Schedule,
+) -> CostTerms:
+    """What was observed goes to the engine as a keyword, so engines may do without it."""
+    given = {} if observed is None else {"observed": observed}
+    return with_copies(chip.engine.cost_terms(layers, chip, **given), chip, schedule)
+
+
+def _used_bits(terms: CostTerms, chip: Chip, layer: CodedLayer) -> tuple[int, ...]:
+    bits = chip.adc_bits_for(layer.shape.name, layer.weight_bits)
+    return (max(chip.adc_bits),) * len(bits) if terms.shared_adc else bits
+
+
+def _converters(terms: CostTerms, bits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(D, G): resolutions that are paid; a shared converter has the largest of them."""
+    if not terms.shared_adc:
+        return bits
+    return np.broadcast_to(bits.max(axis=1, keepdims=True), bits.shape)
+
+
 def _read_times(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> NDArray[np.float64]:
     """(D, L): the slowest slice group of a layer sets the time of its reads."""
-    times = chip.adc.conversion_time_s(bits)
+    times = chip.adc.conversion_time_s(_converters(terms, bits))
     slowest = np.stack([times[:, used].max(axis=1) for used in terms.uses_group], axis=1)
     return np.asarray(np.maximum(terms.read_time_s, terms.columns_per_adc * slowest))
 
@@ -230,23 +283,34 @@ def _layer_energies(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> ND
     """(D, L, C)."""
     read_times = _read_times(terms, chip, bits)[:, :, np.newaxis]
     energies = terms.fixed_energy_j + read_times * terms.held_power_w_reads
-    per_conversion = chip.adc.energy_per_conversion_j(bits)
+    per_conversion = chip.adc.energy_per_conversion_j(_converters(terms, bits))
     energies[:, :, terms.components.index("adc")] += per_conversion @ terms.conversions.T
     return energies
 
 
-def _design_costs(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> DesignCosts:
+def _design_costs(
+    terms: CostTerms,
+    chip: Chip,
+    bits: NDArray[np.int64],
+    layers: Sequence[CodedLayer],
+    schedule: Schedule,
+) -> DesignCosts:
     """The sums over layers, without a (D, L, C) array in between."""
     adc = terms.components.index("adc")
     read_times = _read_times(terms, chip, bits)
     energies = terms.fixed_energy_j.sum(axis=0) + read_times @ terms.held_power_w_reads
-    energies[:, adc] += chip.adc.energy_per_conversion_j(bits) @ terms.conversions.sum(axis=0)
+    paid = _converters(terms, bits)
+    energies[:, adc] += chip.adc.energy_per_conversion_j(paid) @ terms.conversions.sum(axis=0)
     areas = np.tile(terms.fixed_area_m2, (len(bits), 1))
-    areas[:, adc] += chip.adc.area_m2(bits) @ terms.adcs
+    areas[:, adc] += chip.adc.area_m2(paid) @ terms.adcs
+    latency = interval = read_times @ terms.serial_reads
+    if schedule.pipelined:
+        latency, interval = latency_and_interval(read_times * terms.serial_reads, layers, schedule)
     return DesignCosts(
         components=terms.components,
         energy_j=energies.sum(axis=1),
-        latency_s=read_times @ terms.serial_reads,
+        latency_s=latency,
+        interval_s=interval,
         area_m2=areas.sum(axis=1),
         adc_energy_j=energies[:, adc].copy(),
         component_energy_j=energies,

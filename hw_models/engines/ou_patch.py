@@ -1,0 +1,177 @@
+"""PQ-PIM: one patch of a filter is one operation unit, at 8, 4 or no bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hw_models.engines.observed import Observed, input_codes, observed_of
+from hw_models.engines.walk import LayerWalk, charge, require_layers
+from hw_models.errors import HardwareError, MappingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hw_models.chip import Chip
+    from hw_models.crossbar import Crossbar
+    from hw_models.engines.engine import CostTerms
+    from hw_models.layer import CodedLayer
+
+FULL, WEAK, REMOVED = 8, 4, 0
+"""Precision of a patch as `Observed.patch_bits` names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuPatchEngine:
+    """Patches of n consecutive weights of a filter, in two's complement single-bit columns.
+
+    A full patch takes n wordlines by weight_bits + 1 bitlines (8 for 7-bit magnitudes and a
+    sign), a weak one n by 4, a removed one nothing; full and weak patches lie on separate arrays,
+    in order of filter and patch. Each patch is read once per input bit:
+
+        reads = sum over positions and kept patches of a,     a = input bits, or 4 if weak
+        conversions = sum of a * columns
+
+    With `weak_input_share` set, an input patch is weak at run time if at least that share of its
+    codes is at most `small_input`; that is counted from `Observed.input_codes` (the threshold on
+    codes is our reading of the paper's activation rule). Otherwise all inputs are full.
+
+    Without `Observed.patch_bits`, a patch is full if any of its weights is not zero.
+
+    Index traffic per position: WPIT, one bit per patch; APIB, ceil(log2(patches of a filter))
+    bits, and one APIT flag, per kept patch. Inputs move once per position and patch that some
+    filter keeps. A read of a weak patch is charged the time of a full one where arrays of weak
+    patches are the bottleneck: the latency is an upper bound there.
+
+    Attributes:
+        name: Name under which results report the engine.
+        patch: Weights of a patch n, the wordlines of its operation unit (4 to 32).
+        weak_input_share: T_act; None keeps all inputs at full precision.
+        small_input: Largest input code that counts as small.
+
+    [PQPIM] "PQ-PIM: a pruning-quantization joint optimization framework for ReRAM-based
+        processing-in-memory DNN accelerator".
+    """
+
+    name: str = "ou_patch"
+    patch: int = 8
+    weak_input_share: float | None = None
+    small_input: int = 15
+
+    def rows_per_read(self, crossbar: Crossbar) -> int:
+        """The weights of a patch."""
+        return min(self.patch, crossbar.rows_per_read)
+
+    def cost_terms(
+        self,
+        layers: Sequence[CodedLayer],
+        chip: Chip,
+        observed: Sequence[Observed] | None = None,
+    ) -> CostTerms:
+        """Count patches, and weak inputs where they are looked for."""
+        require_layers(layers)
+        if not 1 <= self.patch <= chip.crossbar.rows_per_read:
+            raise HardwareError(
+                f"{self.name}: a patch must have 1 to {chip.crossbar.rows_per_read} weights, the "
+                f"rows that the array reads at once, got {self.patch}. Choose a smaller patch."
+            )
+        if chip.crossbar.bits_per_cell != 1 or chip.encoding.name != "twos_complement":
+            raise HardwareError(
+                f"{self.name}: patches lie in single-bit two's complement columns, got "
+                f"{chip.crossbar.bits_per_cell}-bit cells and encoding '{chip.encoding.name}'. "
+                "Choose cell.bits = 1 and the two's complement encoding."
+            )
+        seen = observed_of(observed, layers)
+        walks = [self._walk(*each, chip) for each in zip(layers, seen, strict=True)]
+        return charge(layers, walks, chip, shared_adc=True)
+
+    def _walk(self, layer: CodedLayer, observed: Observed, chip: Chip) -> LayerWalk:
+        shape, crossbar, n = layer.shape, chip.crossbar, self.patch
+        columns = chip.encoding.slice_groups(layer.weight_bits, crossbar.bits_per_cell)
+        weak_columns = min(WEAK, columns)
+        precision = self.patch_bits(layer, observed)
+        cycles = self._input_cycles(layer, observed, chip)  # (groups, patches), mean per position
+
+        conversions = np.zeros(columns)
+        crossbars, slowest = 0, 0.0
+        for bits, width in ((FULL, columns), (WEAK, weak_columns)):
+            chosen = precision == bits
+            by_filter = chosen.transpose(0, 2, 1)
+            placed = np.broadcast_to(cycles[:, np.newaxis], by_filter.shape)[by_filter]
+            conversions[columns - width :] += placed.sum()
+            slots = (crossbar.wordlines // n) * (crossbar.bitlines // width)
+            if slots == 0:
+                raise MappingError(
+                    f"{shape.name}: a patch of {n} x {width} cells does not fit an array of "
+                    f"{crossbar.wordlines} x {crossbar.bitlines}. Choose a larger array."
+                )
+            if placed.size:
+                starts = np.arange(0, placed.size, slots)
+                crossbars += starts.size
+                slowest = max(slowest, float(np.add.reduceat(placed, starts).max()))
+        kept = precision != REMOVED
+        reads = float((cycles[:, :, np.newaxis] * kept).sum()) * shape.positions
+        total = np.rint(conversions * shape.positions)
+        used_inputs = kept.any(axis=2)
+        patch_index = (precision.shape[1] - 1).bit_length()
+        return LayerWalk(
+            conversions=tuple(int(count) for count in total),
+            adcs=(0,) * (columns - 1) + (crossbars,),
+            crossbars=crossbars,
+            serial_reads=ceil(round(slowest * shape.positions, 6)),
+            columns_per_adc=columns if bool((precision == FULL).any()) else weak_columns,
+            driven_rows=reads * n,
+            held_columns=float(total.sum()),
+            read_cells=float(total.sum()) * n,
+            partial_sums=reads,
+            input_bits_moved=shape.positions
+            * n
+            * float((cycles * used_inputs).sum())
+            * chip.dac_bits,
+            index_bits=float(shape.positions * (precision.size + kept.sum() * (patch_index + 1))),
+        )
+
+    def patch_bits(self, layer: CodedLayer, observed: Observed) -> NDArray[np.int8]:
+        """(groups, ceil(K / n), N) precision of every patch, given or from the codes."""
+        shape = layer.shape
+        starts = np.arange(0, shape.wordlines, self.patch)
+        largest = np.maximum.reduceat(layer.magnitudes, starts, axis=1)
+        if observed.patch_bits is None:
+            return np.where(largest > 0, FULL, REMOVED).astype(np.int8)
+        given = observed.patch_bits
+        if given.shape != largest.shape or not np.isin(given, (FULL, WEAK, REMOVED)).all():
+            raise MappingError(
+                f"{shape.name}: patch_bits must be 8, 4 or 0 in shape {largest.shape} for patches "
+                f"of {self.patch}, got shape {given.shape} with values "
+                f"{np.unique(given)[:4].tolist()}. Cut the codes into patches of the engine."
+            )
+        if bool(((given == REMOVED) & (largest > 0)).any()):
+            raise MappingError(
+                f"{shape.name}: a removed patch must have no weight, got one with a magnitude of "
+                f"{int(largest[given == REMOVED].max())}. Set the codes of removed patches to 0."
+            )
+        return given.astype(np.int8)
+
+    def _input_cycles(
+        self, layer: CodedLayer, observed: Observed, chip: Chip
+    ) -> NDArray[np.float64]:
+        """(groups, patches) reads of a kept patch per position, the mean over the samples."""
+        shape = layer.shape
+        starts = np.arange(0, shape.wordlines, self.patch)
+        full = -(-layer.input_bits // chip.dac_bits)
+        if self.weak_input_share is None:
+            return np.full((shape.groups, starts.size), float(full))
+        codes = input_codes(self.name, layer, observed)
+        small = np.add.reduceat((codes <= self.small_input).astype(np.int64), starts, axis=2)
+        lengths = np.diff(np.append(starts, shape.wordlines))
+        weak = small >= self.weak_input_share * lengths
+        weak_cycles = -(-min(WEAK, layer.input_bits) // chip.dac_bits)
+        return np.asarray(np.where(weak, weak_cycles, full).mean(axis=1), dtype=np.float64)
+
+
+OU_PATCH = OuPatchEngine()
