@@ -11,12 +11,15 @@ import typer
 from optuna.exceptions import ExperimentalWarning
 
 from dse.cli.explain import explain
+from dse.cli.export import export
 from dse.cli.list_studies import list_studies
 from dse.cli.pareto import pareto
 from dse.cli.report import report
 from dse.cli.resume import resume
 from dse.cli.run import run
 from dse.cli.status import status
+from dse.cli.sweep import sweep_command
+from dse.cli.validate import validate
 from dse.errors import DseError
 from hw_models.errors import HardwareError
 
@@ -35,6 +38,9 @@ app.command()(status)
 app.command()(pareto)
 app.command()(explain)
 app.command()(report)
+app.command(name="sweep")(sweep_command)
+app.command()(export)
+app.command()(validate)
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ class Evaluator:
         traces: dict[str, StageTrace] = {}
         trained = self._pretrain(traces)
         compressed = self._compress(point, trained, traces)
-        layers = coded_from_tensors(_below(compressed.tensors, _CODES))
+        layers = _codes(compressed)
         chip = build_chip(
             point,
             engine=load("hw_models.engines", point.engine),
@@ -148,6 +148,12 @@ class Evaluator:
             },
             seconds=seconds,
         )
+
+    def codes(self, point: DesignPoint) -> tuple[tuple[CodedLayer, ...], bool]:
+        """The compressed network of a design, and whether it was found in the store."""
+        traces: dict[str, StageTrace] = {}
+        compressed = self._compress(point, self._pretrain(traces), traces)
+        return _codes(compressed), traces["compress"].cached
 
     def _pretrain(self, traces: dict[str, StageTrace]) -> StageResult:
         training, task = self._settings.training, self.task
@@ -273,6 +279,10 @@ def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _codes(compressed: StageResult) -> tuple[CodedLayer, ...]:
+    return coded_from_tensors(_below(compressed.tensors, _CODES))
 
 
 def _fraction(accuracy: float) -> StageResult:

@@ -1,0 +1,1 @@
+"""A design in the formats of other simulators, for a cross-check."""
