@@ -88,21 +88,12 @@ def sweep_table(model: str, result: SweepResult, *, most: int) -> Table:
     left_out = f"; {len(shown)} of {len(clipping)} that clip shown" if clipping != shown else ""
     table = Table(
         title=f"Hardware front, {model} ADCs: {len(result.front)} of {result.n_designs} designs",
-        caption=f"{result.n_lossless} designs never clip, {len(result.lossless_front)} of them on "
+        caption=f"cell: bits; ADCs: per array; missing: bits below lossless, over the groups. "
+        f"{result.n_lossless} designs never clip, {len(result.lossless_front)} of them on "
         f"their front{left_out}",
     )
-    for column in (
-        "array",
-        "cell bits",
-        "ADCs per array",
-        "ADC bits",
-        "bits missing",
-        "energy uJ",
-        "latency us",
-        "area mm2",
-        "crossbars",
-    ):
-        table.add_column(column, justify="right")
+    for column in ("array", "cell", "ADCs", "ADC bits", "missing", "uJ", "us", "mm2", "arrays"):
+        table.add_column(column, justify="right", overflow="fold")
     for designs in (result.lossless_front, shown):
         for design in designs:
             _add(table, design)
@@ -118,7 +109,7 @@ def _add(table: Table, design: SweptDesign) -> None:
         str(crossbar.bits_per_cell),
         str(engine.count if isinstance(engine, AdcsPerArray) else 1),
         "/".join(map(str, design.adc_bits)),
-        str(missing) if missing else "lossless",
+        str(missing or "none"),
         f"{costs['energy_j'] / MICRO:.4g}",
         f"{costs['latency_s'] / MICRO:.4g}",
         f"{costs['area_m2'] / MM2:.4g}",
@@ -129,7 +120,7 @@ def _add(table: Table, design: SweptDesign) -> None:
 def _array(design: SweptDesign) -> str:
     """Size of an array, and what is unusual about it."""
     chip, crossbar = design.chip, design.chip.crossbar
-    words = [f"{crossbar.wordlines} x {crossbar.bitlines}"]
+    words = [f"{crossbar.wordlines}x{crossbar.bitlines}"]
     if crossbar.ou_wordlines is not None:
         words.append(f"{crossbar.ou_wordlines} rows at once")
     if chip.encoding.name != "differential":
