@@ -88,9 +88,8 @@ def sweep_table(model: str, result: SweepResult, *, most: int) -> Table:
     left_out = f"; {len(shown)} of {len(clipping)} that clip shown" if clipping != shown else ""
     table = Table(
         title=f"Hardware front, {model} ADCs: {len(result.front)} of {result.n_designs} designs",
-        caption=f"cell: bits; ADCs: per array; missing: bits below lossless, over the groups. "
-        f"{result.n_lossless} designs never clip, {len(result.lossless_front)} of them on "
-        f"their front{left_out}",
+        caption=f"{result.n_lossless} designs never clip, {len(result.lossless_front)} of them on "
+        f"their front{left_out}. Cell in bits, ADCs per array, missing bits over all slice groups",
     )
     for column in ("array", "cell", "ADCs", "ADC bits", "missing", "uJ", "us", "mm2", "arrays"):
         table.add_column(column, justify="right", overflow="fold")
