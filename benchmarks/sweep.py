@@ -30,7 +30,7 @@ from dataclasses import replace  # noqa: E402
 import numpy as np  # noqa: E402
 
 from dse.plugins import installed, load  # noqa: E402
-from hw_models.encodings.bit_slices import slice_statistics  # noqa: E402
+from hw_models.encodings.column_sums import network_statistics  # noqa: E402
 from hw_models.estimation.estimate import estimate  # noqa: E402
 from hw_models.layer import CodedLayer, LayerShape  # noqa: E402
 from hw_models.sweep.space import HardwareSpace  # noqa: E402
@@ -93,7 +93,7 @@ def main() -> None:
         replace(chips[which[i]], adc_bits=tuple(bits[i][4 - len(chips[which[i]].adc_bits) :]))
         for i in range(SCALAR_DESIGNS)
     ]
-    known = {d.crossbar: [slice_statistics(x, d.crossbar) for x in layers] for d in picked}
+    known = {d.crossbar: network_statistics(layers, d) for d in picked}
 
     arrays_s, scalar_s = [], []
     for _ in range(arguments.runs):

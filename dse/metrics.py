@@ -16,11 +16,12 @@ SI_METRICS: Mapping[str, str] = {
     "energy_j": "energy of one inference",
     "adc_energy_j": "the ADCs' part of it",
     "adc_energy_vs_8bit": "adc_energy over that of 8-bit ADCs in every slice group",
-    "latency_s": "time of one inference, layer after layer",
+    "latency_s": "time of one inference by the schedule; layer after layer by default",
+    "interval_s": "time between two inferences; less than the latency where layers are pipelined",
     "area_m2": "silicon area",
     "crossbars": "arrays, positive and negative counted",
     "adc_conversions": "conversions of one inference",
-    "nonzero_slice_ratio": "non-zero bit slices of the weights, mean over the slice groups",
+    "nonzero_slice_ratio": "non-zero bit slices of the stored weights, mean over the slice groups",
 }
 """Every metric under its SI name, with what it is."""
 

@@ -34,7 +34,10 @@ class TaskSpec(_Section):
         name: An installed task; instead of `model`.
         model: `package.module:factory` of the user's own network.
         data: Data set of `model`.
-        checkpoint: Trained weights of `model` (safetensors); without it the network is trained.
+        checkpoint: Trained weights (safetensors); without them the network is trained.
+        mean: What the checkpoint's training subtracted from `pixel / 255`, per channel; with
+            `std`. The data set's own when left out.
+        std: What it divided by.
         data_folder: Where the data lie, if not in `DSE_DATA` or shipped.
         train_images: Use the first so many of a fixed permutation; all when left out.
         test_images: Likewise.
@@ -44,9 +47,16 @@ class TaskSpec(_Section):
     model: str | None = None
     data: str | None = None
     checkpoint: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     data_folder: str | None = None
     train_images: Annotated[int, Field(ge=100)] | None = None
     test_images: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _tuples(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on: all but the place of the data."""
@@ -72,22 +82,39 @@ class BudgetSpec(_Section):
     Attributes:
         trials: Designs to evaluate.
         epochs: Epochs of fine-tuning in each evaluation; 0 quantises without training.
+        short_epochs: The same at fidelity `short`.
+        fidelity: `full`; `short` fine-tunes for `short_epochs`, pruning in one round;
+            `post_training` does not train at all after pre-training.
     """
 
     trials: Annotated[int, Field(ge=1)] = 100
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 5
+    short_epochs: Annotated[int, Field(ge=0, le=10_000)] = 1
+    fidelity: Literal["full", "short", "post_training"] = "full"
 
 
 class TrainingSpec(_Section):
     """How networks are trained.
 
     Attributes:
-        seed: Seed of initial weights, of the validation split and of the order of the images.
+        seed: Seed of initial weights, of the validation split and of the order of the images, and
+            of device effects.
         pretrain_epochs: Epochs of the network before compression; the task's own if left out.
+        images_per_epoch: Of the training images, drawn anew for every epoch; all if left out.
+        batch_norm: `digital` computes it beside the crossbars; `folded` multiplies it into the
+            weights before they are quantised.
+        device: Where to train and simulate: `auto` takes a GPU if this process sees one.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     pretrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    images_per_epoch: Annotated[int, Field(ge=100)] | None = None
+    batch_norm: Literal["digital", "folded"] = "digital"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def identity(self) -> dict[str, Any]:
+        """What a result depends on: all but the device."""
+        return self.model_dump(exclude={"device"})
 
 
 class LaunchSpec(_Section):
@@ -97,6 +124,7 @@ class LaunchSpec(_Section):
         name: `ray`, or `serial` for this process.
         workers: Evaluations at the same time; `auto` fills the machine or cluster.
         cpus_per_trial: CPUs, and torch threads, of one evaluation.
+        gpus_per_trial: GPUs of one evaluation, fractions included; Ray hides the others.
         address: Ray cluster; a local one is started if left out.
         attempts: How often a design is tried whose worker dies.
     """
@@ -104,6 +132,7 @@ class LaunchSpec(_Section):
     name: Literal["ray", "serial"] = "ray"
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     cpus_per_trial: Annotated[int, Field(ge=1)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
     address: str | None = None
     attempts: Annotated[int, Field(ge=1)] = 3
 
@@ -177,7 +206,7 @@ class StudySpec(_Section):
 
     def design_space(self) -> DesignSpace:
         """What is free and what is fixed."""
-        return design_space(f"study {self.name}", self.fixed, self.space)
+        return design_space(f"study {self.name}", self.fixed, self.space, self.points)
 
     def parsed_objectives(self) -> tuple[Objective, ...]:
         """The objectives."""
@@ -206,7 +235,9 @@ class StudySpec(_Section):
             "constraints": [str(c) for c in self.parsed_constraints()],
             "sampler": self.sampler.model_dump(),
             "epochs": self.budget.epochs,
-            "training": self.training.model_dump(),
+            "short_epochs": self.budget.short_epochs,
+            "fidelity": self.budget.fidelity,
+            "training": self.training.identity(),
         }
 
     def digest(self) -> str:
@@ -223,10 +254,14 @@ class StudySpec(_Section):
             )
         if task.model is not None and task.data is None:
             raise SpecError(f"{where}: task.data: a network of your own needs its data set's name")
-        if task.name is not None and (task.data or task.checkpoint):
+        if task.name is not None and task.data:
             raise SpecError(
-                f"{where}: task: {task.name!r} brings its own data; 'data' and 'checkpoint' go "
-                "with 'model'"
+                f"{where}: task: {task.name!r} brings its own data; 'data' goes with 'model'"
+            )
+        if (task.mean is None) != (task.std is None):
+            raise SpecError(
+                f"{where}: task: 'mean' and 'std' go together, one number of each per channel; "
+                f"got only {'std' if task.mean is None else 'mean'!r}"
             )
         if not self.objectives:
             raise SpecError(f"{where}: objectives: at least one, such as 'maximize accuracy'")
@@ -237,7 +272,7 @@ class StudySpec(_Section):
             raise SpecError(f"{where}: {error}") from None
         if len(set(names)) < len(names):
             raise SpecError(f"{where}: objectives: every metric once, got {', '.join(names)}")
-        space = design_space(where, self.fixed, self.space)
+        space = design_space(where, self.fixed, self.space, self.points)
         if not space.free():
             raise SpecError(
                 f"{where}: space: leaves nothing to choose; give a knob a list or a range"

@@ -30,7 +30,7 @@ from dse.trials import (
     fail,
     requeue,
 )
-from search_spaces.domains import Choice, Domain, IntRange, Value
+from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
 from search_spaces.draw import draw_design
 
 MAX_KNOWN_IN_A_ROW = 50
@@ -283,6 +283,7 @@ def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:
         return cast("Value", trial.suggest_categorical(path, domain.values))
     if isinstance(domain, IntRange):
         return trial.suggest_int(path, domain.low, domain.high)
+    assert isinstance(domain, FloatRange), "a free text is listed"
     return trial.suggest_float(path, domain.low, domain.high, log=domain.log)
 
 

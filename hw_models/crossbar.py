@@ -75,9 +75,11 @@ class Crossbar:
         """The same with ISAAC's encoding: columns of large sum are stored flipped.
 
         A flipped column leaves the top bit of every sum zero, so one bit less is enough
-        ([Shafiee2016], the encoding scheme: 9 bits become 8).
+        ([Shafiee2016], the encoding scheme: 9 bits become 8). The unit column must fit as well:
+        128 rows of ones sum to 128, so with 1-bit cells the bit is not saved.
         """
-        return max(1, self.full_column_adc_bits(dac_bits=dac_bits) - 1)
+        unit_sum = self.rows_per_read * ((1 << dac_bits) - 1)
+        return max(lossless_bits(unit_sum), self.full_column_adc_bits(dac_bits=dac_bits) - 1)
 
 
 def lossless_bits(column_sum: int) -> int:

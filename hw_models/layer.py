@@ -13,6 +13,8 @@ from hw_models.errors import MappingError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hw_models.patches import Patches
+
 MAX_WEIGHT_BITS = 8
 MAX_INPUT_BITS = 16
 
@@ -67,6 +69,8 @@ class CodedLayer:
         input_step: Real distance of two neighbouring input codes.
         input_offset: Real value of input code 0.
         bias: float64 (groups * N,) in real units, added digitally; None where there is none.
+        patches: Precisions of patches of weights, and whether weak input patches are rounded
+            before the product; None where every weight and input has all its bits.
     """
 
     shape: LayerShape
@@ -78,6 +82,7 @@ class CodedLayer:
     input_step: float
     input_offset: float = 0.0
     bias: NDArray[np.float64] | None = None
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         name = self.shape.name
@@ -119,6 +124,8 @@ class CodedLayer:
                 f"{name}: a magnitude above zero needs a sign of -1 or 1, got sign 0. "
                 "Set the magnitude of a zero weight to 0."
             )
+        if self.patches is not None:
+            self.patches.check(name, self.magnitudes, self.weight_bits, self.input_bits)
 
     def signed_codes(self) -> NDArray[np.int16]:
         """Weights in units of `weight_step`, shape (groups, K, N)."""

@@ -12,8 +12,11 @@ BITS = IntRange(1, 14)
 DEFAULT_BITS = 8
 """ISAAC's converter."""
 
-MAX_SLICES = 8
-"""8-bit codes in 1-bit cells."""
+PER_ARRAY = IntRange(1, 512)
+"""Converters of one array; ISAAC has one."""
+
+MAX_SLICES = 9
+"""8-bit magnitudes and a sign in 1-bit cells, two's complement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +25,12 @@ class AdcKnobs:
 
     Attributes:
         model: Name of the converter model that prices a conversion.
+        per_array: Converters that share the bitlines of an array.
         bits: Resolution of each slice group, most significant first.
     """
 
     model: str
+    per_array: int
     bits: tuple[int, ...]
 
 

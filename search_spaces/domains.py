@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 Value = bool | int | float | str
@@ -79,13 +79,40 @@ class Choice:
         return f"[{', '.join(map(str, self.values))}]"
 
 
-Domain = IntRange | FloatRange | Choice
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Every text that `check` takes.
+
+    Attributes:
+        check: Raises ValueError, with what should hold, on text that is none.
+        meaning: What the text is, for messages.
+    """
+
+    check: Callable[[str], object]
+    meaning: str
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, str):
+            return False
+        try:
+            self.check(value)
+        except ValueError:
+            return False
+        return True
+
+    def __str__(self) -> str:
+        return self.meaning
+
+
+Domain = IntRange | FloatRange | Choice | Text
 
 
 def is_within(inner: Domain, outer: Domain) -> bool:
     """Whether every value of `inner` is a value of `outer`."""
     if isinstance(inner, Choice):
         return all(value in outer for value in inner.values)
+    if isinstance(inner, Text) or isinstance(outer, Text):
+        return inner == outer
     if isinstance(inner, IntRange) and isinstance(outer, Choice):
         return all(value in outer for value in _integers(inner))
     return inner.low in outer and inner.high in outer
@@ -100,13 +127,18 @@ def is_single(domain: Domain) -> bool:
     """Whether the domain leaves nothing to choose."""
     if isinstance(domain, Choice):
         return len(domain.values) == 1
+    if isinstance(domain, Text):
+        return False
     return domain.low == domain.high
 
 
 def only_value(domain: Domain) -> Value:
     """The value of a domain that leaves nothing to choose."""
     assert is_single(domain)
-    return domain.values[0] if isinstance(domain, Choice) else domain.low
+    if isinstance(domain, Choice):
+        return domain.values[0]
+    assert not isinstance(domain, Text), "texts are endless"
+    return domain.low
 
 
 def _integers(domain: IntRange) -> Iterable[int]:

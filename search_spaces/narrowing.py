@@ -18,7 +18,7 @@ from search_spaces.domains import (
     only_value,
     single,
 )
-from search_spaces.draw import Catalogue, DesignSpace, draw_design
+from search_spaces.draw import Catalogue, DesignSpace, conflicts, draw_design
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"^(?P<log>log\s+)?(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>{_NUMBER})$")
@@ -64,6 +64,11 @@ def narrow(
                         f"fixed.{written}: a fixed knob has one value, got {value!r}; "
                         "a range or list belongs under space"
                     )
+    for path, (engine, value) in conflicts(domains, named).items():
+        raise NarrowingError(
+            f"{named[path]}.{path}: engine {engine!r} works with {value} only, the study leaves "
+            f"{domains[path]}; add {value}, or leave {path} out"
+        )
     return DesignSpace(catalogue=catalogue, domains=domains)
 
 
@@ -128,9 +133,13 @@ def resolve(
     if below := [path for path in full if path.startswith(f"{written}.slice")]:
         return below
     slot, _, knob = written.partition(".")
-    if slot in catalogue.slots():
+    if slot in catalogue.slots:
         across = [
-            path for path in full if path.startswith(f"{slot}.") and path.endswith(f".{knob}")
+            path
+            for path in full
+            if path.startswith(f"{slot}.")
+            and path.endswith(f".{knob}")
+            and (".layer." not in path or ".layer." in written)
         ]
         if knob and across:
             return across
@@ -144,7 +153,7 @@ def resolve(
 
 def _without_technique(path: str, catalogue: Catalogue) -> str:
     parts = path.split(".")
-    if parts[0] in catalogue.slots() and len(parts) > 2:
+    if parts[0] in catalogue.slots and len(parts) > 2:
         return f"{parts[0]}.{parts[-1]}"
     if parts[:2] == ["adc", "bits"]:
         return path

@@ -37,21 +37,14 @@ def export(
     from dse.exporting.accelforge import accelforge
     from dse.exporting.mnsim import mnsim
     from dse.exporting.neurosim import neurosim
-    from dse.plugins import load
-    from dse.sweeping import trial_evaluator, trial_point
-    from search_spaces.build import build_chip
+    from dse.pipeline.hardware import chip_of
+    from dse.sweeping import trial_network
 
     writers = {Peer.ACCELFORGE: accelforge, Peer.MNSIM: mnsim, Peer.NEUROSIM: neurosim}
     database = existing_database(storage)
     spec = load_spec(database, name)
-    point = trial_point(spec, database, trial)
-    layers, _ = trial_evaluator(spec, database).codes(point)
-    chip = build_chip(
-        point,
-        engine=load("hw_models.engines", point.engine),
-        adc=load("hw_models.converters", point.adc.model),
-    )
-    exported = writers[peer](chip, layers)
+    network = trial_network(spec, database, trial)
+    exported = writers[peer](chip_of(network.point), network.layers)
     console = make_console()
     for file in exported.write(out):
         console.print(str(file))

@@ -31,7 +31,7 @@ def run_spec(spec: StudySpec, *, storage: str, timeout_s: float | None, console:
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     make_sampler(spec.sampler)
-    Evaluator(evaluation_settings(spec, store=Path())).check()
+    Evaluator(evaluation_settings(spec, store=Path())).check(spec.design_space().layers())
     database = open_database(storage, write=True)
     with storage_errors(database), driving(database, spec) as study:
         try:

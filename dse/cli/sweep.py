@@ -11,6 +11,7 @@ import typer
 
 from dse.cli.console import make_console
 from dse.cli.options import STORAGE_DEFAULT, StorageOption, TextFormat, existing_database
+from dse.errors import SpecError
 from dse.resuming import load_spec
 from dse.spec import StudySpec
 from hw_models.sweep.sweep import MOST_DESIGNS, OBJECTIVES, sweep
@@ -22,7 +23,12 @@ def sweep_command(
     study: Annotated[
         str, typer.Argument(metavar="STUDY.yaml", help="Study file, or the name of the study.")
     ],
-    trial: Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="Number of the trial.")],
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRIAL|CHECKPOINT", help="Number of a trial, or a .safetensors file."
+        ),
+    ],
     space: Annotated[
         list[str] | None,
         typer.Option("--space", metavar="PATH=DOMAIN", help="What is tried of one knob."),
@@ -38,7 +44,10 @@ def sweep_command(
     ),
     storage: StorageOption = STORAGE_DEFAULT,
 ) -> None:
-    """Price every hardware choice for the network of one trial; print the exact Pareto front.
+    """Price every hardware choice for one compressed network; print the exact Pareto front.
+
+    The network is that of a trial, or a checkpoint: integer codes, or real weights of the study's
+    network, which are quantised without training.
 
     Knobs: crossbar.wordlines, crossbar.bitlines, crossbar.ou_wordlines, cell.bits, encoding,
     dac.bits, adc.model, adc.bits (or adc.bits.slice0 ...), adc.per_array. Accuracy is not
@@ -48,25 +57,40 @@ def sweep_command(
     Example: dse sweep studies/quickstart.yaml 3 --space crossbar.wordlines=[64,128]
     """
     from dse.reporting.sweep import sweep_json, sweep_table
-    from dse.sweeping import hardware_spaces, trial_evaluator, trial_point
+    from dse.sweeping import checkpoint_network, hardware_spaces, trial_network
 
-    database = existing_database(storage)
-    name = StudySpec.from_yaml(Path(study)).name if study.endswith((".yaml", ".yml")) else study
-    spec = load_spec(database, name)
-    point = trial_point(spec, database, trial)
-    spaces = hardware_spaces(point, space or ())
+    in_file = study.endswith((".yaml", ".yml"))
+    if network.isdecimal():
+        database = existing_database(storage)
+        name = StudySpec.from_yaml(Path(study)).name if in_file else study
+        spec = load_spec(database, name)
+        swept = trial_network(spec, database, int(network))
+    else:
+        if not in_file:
+            raise SpecError(
+                f"a checkpoint is swept under a study file, got study {study!r} and {network!r}; "
+                "name the file, or the number of a trial"
+            )
+        spec = StudySpec.from_yaml(Path(study))
+        swept = checkpoint_network(spec, Path(network))
+    spaces = hardware_spaces(swept.point, space or ())
     console = make_console()
-    layers, cached = trial_evaluator(spec, database).codes(point)
-    if not cached and format_ == TextFormat.TABLE:
-        console.print("The codes were not in the stage store; the network was trained again.")
+    if not swept.cached and format_ == TextFormat.TABLE:
+        console.print("The codes were not in the stage store; they were made again.")
     began = time.perf_counter()
     results = {
-        model: sweep(layers, each, objectives=objectives.split(","), most_designs=most)
+        model: sweep(
+            swept.layers,
+            each,
+            objectives=objectives.split(","),
+            most_designs=most,
+            observed=swept.observed,
+        )
         for model, each in spaces.items()
     }
     seconds = time.perf_counter() - began
     if format_ == TextFormat.JSON:
-        typer.echo(json.dumps(sweep_json(name, trial, results, seconds), indent=2))
+        typer.echo(json.dumps(sweep_json(spec.name, network, results, seconds), indent=2))
         return
     for model, result in results.items():
         console.print(sweep_table(model, result, most=_ROWS))

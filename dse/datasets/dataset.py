@@ -31,9 +31,11 @@ class ImageDataset:
         train_labels: `(N,)`, int64, classes from 0.
         test_images: `(M, C, H, W)`, uint8.
         test_labels: `(M,)`, int64.
-        mean: Mean of `pixel / 255` over the training images, per channel.
+        mean: Mean of `pixel / 255` over the training images, per channel; or what a network was
+            trained with.
         std: Standard deviation likewise.
-        digest: SHA-256 over the digests of the verified files and the choice of the subset.
+        digest: SHA-256 over the digests of the verified files, the choice of the subset, and a
+            normalisation that is not the data set's own.
     """
 
     name: str
@@ -83,6 +85,28 @@ class ImageDataset:
         """
         mean, std = _channel_constants(self.mean, self.std, images.device)
         return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    def with_normalisation(self, mean: tuple[float, ...], std: tuple[float, ...]) -> ImageDataset:
+        """The same images for a network that was trained with another mean and deviation.
+
+        Args:
+            mean: Of `pixel / 255`, per channel.
+            std: Likewise, above 0.
+        """
+        if not all(value > 0 for value in std):
+            raise DataError(
+                f"{self.name}: standard deviations are above 0, got {std}. "
+                "Use 1 for pixels that are not scaled"
+            )
+        if (tuple(mean), tuple(std)) == (self.mean, self.std):
+            return self
+        choice = f"{self.digest}:{tuple(mean)}:{tuple(std)}"
+        return replace(
+            self,
+            mean=tuple(mean),
+            std=tuple(std),
+            digest=hashlib.sha256(choice.encode()).hexdigest(),
+        )
 
     def subset(self, *, train: int | None = None, test: int | None = None) -> ImageDataset:
         """The first images of a fixed random order; neither balanced nor stratified.

@@ -7,7 +7,7 @@ from pathlib import Path
 from dse.launching.driver import Progress, Summary, drive
 from dse.launching.executor import Executor
 from dse.launching.ray_environment import prepare_ray
-from dse.pipeline.evaluate import EvaluationSettings
+from dse.pipeline.settings import EvaluationSettings
 from dse.spec import StudySpec
 from dse.study import Study
 
@@ -39,9 +39,12 @@ def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summ
 
 def evaluation_settings(spec: StudySpec, *, store: Path) -> EvaluationSettings:
     """What a worker needs to know; nothing of the database."""
+    budget = spec.budget
+    epochs = {"full": budget.epochs, "short": budget.short_epochs, "post_training": 0}
     return EvaluationSettings(
         task=spec.task,
-        epochs=spec.budget.epochs,
+        epochs=epochs[budget.fidelity],
+        fidelity=budget.fidelity,
         training=spec.training,
         threads=spec.launch.cpus_per_trial,
         store=store,
@@ -63,5 +66,6 @@ def make_executor(spec: StudySpec, settings: EvaluationSettings) -> Executor:
         settings,
         workers=None if workers == "auto" else workers,
         cpus_per_trial=spec.launch.cpus_per_trial,
+        gpus_per_trial=spec.launch.gpus_per_trial,
         address=spec.launch.address,
     )

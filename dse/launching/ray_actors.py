@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
+import torch
 from ray.exceptions import RayError
 
 from dse.errors import LaunchError
 from dse.evaluation import Failure, Job, Outcome
 from dse.launching.cpus import usable_cpus
-from dse.pipeline.evaluate import EvaluationSettings, Evaluator
+from dse.pipeline.evaluate import Evaluator
+from dse.pipeline.settings import EvaluationSettings
 
 _REACH_S = 5.0
 """So long may a cluster take to answer."""
@@ -49,6 +51,7 @@ class RayExecutor:
         settings: What every worker needs to know.
         workers: Evaluations at the same time; None fills the machine or cluster.
         cpus_per_trial: CPUs of one evaluation.
+        gpus_per_trial: GPUs of one evaluation; a local Ray offers those that torch sees.
         address: Of a cluster; None starts Ray here, on the loopback address only.
 
     Raises:
@@ -61,20 +64,26 @@ class RayExecutor:
         *,
         workers: int | None,
         cpus_per_trial: int,
+        gpus_per_trial: float = 0.0,
         address: str | None,
     ) -> None:
         self._settings = settings
         self._cpus = cpus_per_trial
+        self._gpus = gpus_per_trial
         self._address = address
         self._local_cpus = max(usable_cpus(), (workers or 1) * cpus_per_trial)
         _connect(address, cpus=self._local_cpus)
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         room = int(resources.get("CPU", 0)) // cpus_per_trial
+        if gpus_per_trial > 0:
+            room = min(room, int(resources.get("GPU", 0) / gpus_per_trial))
         if room < 1 or (workers or 1) > room:
             self.close()
+            gpus = f" and {gpus_per_trial:g} GPUs" if gpus_per_trial > 0 else ""
             raise LaunchError(
-                f"{workers or 1} workers of {cpus_per_trial} CPUs do not fit: Ray has room for "
-                f"{room}. Lower launch.workers or launch.cpus_per_trial, or add nodes"
+                f"{workers or 1} workers of {cpus_per_trial} CPUs{gpus} do not fit: Ray has room "
+                f"for {room}. Lower launch.workers, launch.cpus_per_trial or "
+                "launch.gpus_per_trial, or add nodes"
             )
         self._size = workers or room
         self._starting: dict[Any, Any] = {}
@@ -138,9 +147,9 @@ class RayExecutor:
 
     def _start_worker(self) -> None:
         remote: Any = ray.remote(_Worker)
-        worker = remote.options(num_cpus=self._cpus, max_restarts=0, max_task_retries=0).remote(
-            self._settings
-        )
+        worker = remote.options(
+            num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_task_retries=0
+        ).remote(self._settings)
         self._starting[worker.ping.remote()] = worker
 
     def _welcome(self, reference: Any) -> None:
@@ -187,7 +196,7 @@ def _connect(address: str | None, *, cpus: int) -> None:
         ray.init(
             address="local",
             num_cpus=cpus,
-            num_gpus=0,
+            num_gpus=torch.cuda.device_count(),
             include_dashboard=False,
             **quiet,
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.evaluation import Job, Outcome
-from dse.pipeline.evaluate import EvaluationSettings, Evaluator
+from dse.pipeline.evaluate import Evaluator
+from dse.pipeline.settings import EvaluationSettings
 
 
 class SerialExecutor:

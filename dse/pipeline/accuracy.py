@@ -13,6 +13,7 @@ from dse.training.accuracy import accuracy
 from hw_models.chip import Chip
 from hw_models.layer import CodedLayer
 from hw_models.simulation.convert import to_crossbars
+from hw_models.simulation.nonidealities.nonidealities import Nonidealities
 
 
 def float_accuracy(
@@ -43,6 +44,9 @@ def simulated_accuracy(
     layers: Sequence[CodedLayer],
     *,
     chip: Chip | None,
+    adc_steps: Mapping[str, tuple[int, ...]] | None = None,
+    effects: Nonidealities | None = None,
+    seed: int = 0,
     batch_size: int = 500,
     device: str | torch.device = "cpu",
 ) -> float:
@@ -54,11 +58,16 @@ def simulated_accuracy(
         state: What `compress` gives; only what stays digital (batch norm, ...) is read.
         layers: Codes of the mapped layers.
         chip: Its ADCs clip every column sum; None computes with unlimited ADCs.
+        adc_steps: log2 of the ADCs' steps by layer and slice group; 1 LSB if left out.
+        effects: Device and wire effects; None is ideal cells.
+        seed: Of the effects.
         batch_size: Images at once.
         device: Where to compute.
     """
     codes = {layer.shape.name: layer for layer in layers}
-    network = to_crossbars(network_with(task, state), codes, chip)
+    network = to_crossbars(
+        network_with(task, state), codes, chip, adc_steps=adc_steps, effects=effects, seed=seed
+    )
     return _on_test_set(network.to(device), data, batch_size=batch_size, device=device)
 
 

@@ -11,24 +11,30 @@ import torch
 from torch import Tensor, nn
 
 from dse.datasets.dataset import ImageDataset
+from dse.errors import StageError
 from dse.pipeline.lower import lower
 from dse.pipeline.pretrain import check_epochs
-from dse.pipeline.tracing import TracedLayer, trace_task
+from dse.pipeline.tracing import trace_task
 from dse.pruning.threshold import prune_below_
+from dse.quantizers.batch_norm import batch_norms
 from dse.quantizers.prepare import (
     calibrate,
-    parameter_codes,
+    input_quantizers,
+    parameter_grids,
     plain_state,
     prepare,
     real_parameters,
+    threshold_parameters,
 )
-from dse.quantizers.quantizer import Quantizer
-from dse.quantizers.slices import nonzero_slice_ratios
+from dse.quantizers.quantizer import Quantizer, Refinement
+from dse.quantizers.slices import nonzero_ratios_of
 from dse.regularizers.regularizer import Regularizer
 from dse.tasks.task import Task
 from dse.training.accuracy import accuracy
-from dse.training.fit import Epoch, Masked, Penalised, fit
+from dse.training.fit import Epoch, Masked, ParameterGroup, Penalised, fit
+from dse.training.recipe import Descent
 from hw_models.layer import CodedLayer
+from search_spaces.inputs import InputKnobs
 
 CALIBRATION_IMAGES = 2048
 """Training images that set the input ranges where nothing is fine-tuned."""
@@ -73,6 +79,9 @@ def compress(
     slice_bits: int,
     epochs: int,
     seed: int,
+    input_knobs: InputKnobs | None = None,
+    refine: Mapping[str, Refinement] | None = None,
+    extra_masks: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     device: str | torch.device = "cpu",
 ) -> CompressedNetwork:
@@ -93,6 +102,10 @@ def compress(
         slice_bits: Bits of a cell.
         epochs: 0 quantises after training: no fine-tuning, inputs calibrated on training images.
         seed: Of the order of the images, and dropout.
+        input_knobs: Of the inputs of mapped layers; 8 bits over the range seen by default.
+        refine: Per layer, moves the signed whole levels of its weight; see `prepare`.
+        extra_masks: By name of the parameter (`layer.weight`), 0 or 1 in its shape: what is 0
+            is removed, besides what `threshold` removes.
         on_epoch: Called after every epoch.
         device: Where to compute.
 
@@ -107,13 +120,26 @@ def compress(
     network = task.build(seed)
     network.load_state_dict(dict(pretrained))
     network.to(device)
+    example = data.normalised(data.train_images[:2]).to(device)
     masks = prune_below_(real_parameters(network, names), threshold)
-    prepared = prepare(network, names, quantizer, quantizer_knobs)
+    _mask_also_(masks, real_parameters(network, names), extra_masks or {})
+    prepared = prepare(
+        network,
+        names,
+        quantizer,
+        quantizer_knobs,
+        input_knobs=input_knobs,
+        normalised=batch_norms(network, example),
+        refine=refine,
+    )
     parameters = real_parameters(prepared, names)
-    bits = quantizer.bits(quantizer_knobs)
 
     def ratios(prepared: nn.Module) -> tuple[float, ...]:
-        return _slice_ratios(prepared, traced, bits=bits, slice_bits=slice_bits)
+        grids = parameter_grids(prepared, names)
+        real = real_parameters(prepared, names)
+        return nonzero_ratios_of(
+            (grid.codes(real[name]) for name, grid in grids.items()), slice_bits=slice_bits
+        )
 
     def score(prepared: nn.Module, val_accuracy: float) -> float:
         return val_accuracy + 1 - _mean(ratios(prepared))
@@ -121,24 +147,23 @@ def compress(
     if epochs > 0:
         penalty = regularizer.penalty(
             regularizer_knobs,
-            quantizer=quantizer,
-            quantizer_knobs=quantizer_knobs,
+            grids=tuple(parameter_grids(prepared, names).values()),
             slice_bits=slice_bits,
         )
+        descent = task.recipe.fine_tuning()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             best = fit(
                 prepared,
                 data,
                 epochs=epochs,
-                learning_rate=task.recipe.learning_rate,
-                momentum=task.recipe.momentum,
-                batch_size=task.recipe.batch_size,
+                **descent,
                 generator=torch.Generator().manual_seed(seed + _SHUFFLE_OFFSET),
                 penalised=Penalised(penalty=penalty, parameters=tuple(parameters.values())),
                 masked=[
                     Masked(parameter=parameters[name], mask=mask) for name, mask in masks.items()
                 ],
+                groups=_threshold_groups(prepared, descent),
                 score=score,
                 on_epoch=on_epoch,
                 device=device,
@@ -166,22 +191,41 @@ def _calibrated_accuracy(
     fit_index, val_index = data.fit_and_validation()
     images = data.train_images[fit_index[:CALIBRATION_IMAGES]]
     calibrate(prepared, (data.normalised(part.to(device)) for part in torch.split(images, 256)))
+    for inputs in input_quantizers(prepared):
+        inputs.lower_threshold()
     return accuracy(
         prepared, data, data.train_images[val_index], data.train_labels[val_index], device=device
     )
 
 
-def _slice_ratios(
-    prepared: nn.Module, traced: tuple[TracedLayer, ...], *, bits: int, slice_bits: int
-) -> tuple[float, ...]:
-    held = [
-        parameter_codes(prepared.get_submodule(layer.name), parameter)
-        for layer in traced
-        for parameter in ("weight", "bias")
+@torch.no_grad()
+def _mask_also_(
+    masks: dict[str, Tensor], parameters: Mapping[str, nn.Parameter], extra: Mapping[str, Tensor]
+) -> None:
+    """Multiply masks into those of the threshold and into the parameters, in place."""
+    for name, mask in extra.items():
+        if name not in parameters or mask.shape != parameters[name].shape:
+            held = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
+            raise StageError(
+                "a mask belongs to a parameter of a mapped layer and has its shape, got "
+                f"{tuple(mask.shape)} for {name}. Parameters: {held}"
+            )
+        kept = mask.to(parameters[name])
+        masks[name] = masks[name] * kept if name in masks else kept
+        parameters[name].mul_(kept)
+
+
+def _threshold_groups(prepared: nn.Module, descent: Descent) -> list[ParameterGroup]:
+    """Clipping thresholds with learning rates of their own."""
+    rates = threshold_parameters(prepared)
+    return [
+        ParameterGroup(
+            parameters=[parameter for parameter, own in rates.items() if own == rate],
+            learning_rate=descent["learning_rate"] * rate,
+            weight_decay=descent["weight_decay"],
+        )
+        for rate in sorted(set(rates.values()))
     ]
-    return nonzero_slice_ratios(
-        [codes.magnitudes for codes in held if codes is not None], bits=bits, slice_bits=slice_bits
-    )
 
 
 def _mean(values: tuple[float, ...]) -> float:

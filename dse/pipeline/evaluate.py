@@ -4,68 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 from dse.datasets.dataset import ImageDataset
-from dse.errors import DseError
+from dse.errors import DseError, SpecError
 from dse.evaluation import Evaluation, Failure, Outcome
-from dse.pipeline.accuracy import float_accuracy, simulated_accuracy
-from dse.pipeline.code_digest import object_digest, package_digest
-from dse.pipeline.compress import compress
-from dse.pipeline.lower import coded_from_tensors, coded_to_tensors
-from dse.pipeline.pretrain import pretrain
-from dse.pipeline.stage_store import StageResult, StageStore, StageTrace, stage_key
+from dse.pipeline.code_digest import package_digest
+from dse.pipeline.compression_stages import codes_of, steps_of
+from dse.pipeline.hardware import chip_of, counts_inputs, empty_layer, priced_knobs
+from dse.pipeline.settings import EvaluationSettings
+from dse.pipeline.stage_store import StageTrace, stage_key
+from dse.pipeline.stages import Stages
 from dse.pipeline.tracing import trace_task
 from dse.plugins import load, search_here
-from dse.spec import TaskSpec, TrainingSpec
+from dse.quantizers.slices import nonzero_slice_ratios
 from dse.tasks.load import load_task
 from dse.tasks.task import Task
-from hw_models.chip import Chip
+from hw_models.engines.observed import Observed
 from hw_models.errors import HardwareError
-from hw_models.estimation.estimate import Estimate, estimate
-from hw_models.layer import CodedLayer
-from search_spaces.build import build_chip
+from hw_models.estimation.estimate import estimate, estimate_designs
+from hw_models.estimation.schedule import Schedule, schedule_for
+from hw_models.layer import CodedLayer, LayerShape
 from search_spaces.design_point import DesignPoint
 
-_TRAINING_CODE = (
-    "dse.datasets",
-    "dse.pipeline",
-    "dse.pruning",
-    "dse.quantizers",
-    "dse.regularizers",
-    "dse.tasks",
-    "dse.training",
-)
-_STATE, _CODES = "state/", "codes/"
-
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationSettings:
-    """What every evaluation of a study has in common.
-
-    Attributes:
-        task: Network and data.
-        epochs: Epochs of fine-tuning.
-        training: Seed and pre-training.
-        threads: Torch threads; results may differ in the last bit between numbers of threads.
-        store: Folder of the stage store.
-        folders: Where `module:attribute` names are searched besides the installed packages.
-    """
-
-    task: TaskSpec
-    epochs: int
-    training: TrainingSpec
-    threads: int
-    store: Path
-    folders: tuple[str, ...] = ()
 
 
 class Evaluator:
@@ -73,7 +40,6 @@ class Evaluator:
 
     def __init__(self, settings: EvaluationSettings) -> None:
         self._settings = settings
-        self._store = StageStore(settings.store)
         torch.set_num_threads(settings.threads)
         search_here(Path(folder) for folder in settings.folders)
 
@@ -88,16 +54,25 @@ class Evaluator:
         spec = self._settings.task
         folder = Path(spec.data_folder) if spec.data_folder else None
         whole: ImageDataset = load("dse.datasets", self.task.dataset).load(folder)
-        return whole.subset(train=spec.train_images, test=spec.test_images)
+        return self.task.seen(whole.subset(train=spec.train_images, test=spec.test_images))
 
-    def check(self) -> None:
+    def check(self, layers: Iterable[str] = ()) -> None:
         """Load the data and the network once, so that bad input shows before a study starts.
 
+        Args:
+            layers: Layers that the study gives knobs of their own.
+
         Raises:
-            DseError: The data are missing, or the network cannot be mapped.
+            DseError: The data are missing, the network cannot be mapped, or has no such layer.
         """
         task = self.task
-        trace_task(task, self.data)
+        there = [shape.name for shape in self._shapes]
+        unknown = [layer for layer in layers if layer not in there]
+        if unknown:
+            raise SpecError(
+                f"knobs of single layers name layers of {task.name}, got {', '.join(unknown)}; "
+                f"its layers: {', '.join(there)}"
+            )
         task.identity()
 
     def outcome(self, point: DesignPoint) -> Outcome:
@@ -113,191 +88,132 @@ class Evaluator:
     def evaluate(self, point: DesignPoint) -> Evaluation:
         """Pre-train, compress, estimate from the codes, simulate with the ADCs in the loop."""
         began = time.perf_counter()
-        traces: dict[str, StageTrace] = {}
-        trained = self._pretrain(traces)
-        compressed = self._compress(point, trained, traces)
-        layers = _codes(compressed)
-        chip = build_chip(
-            point,
-            engine=load("hw_models.engines", point.engine),
-            adc=load("hw_models.converters", point.adc.model),
-        )
-        costs = self._estimate(point, layers, chip, traces)
-        accuracies = self._accuracies(point, trained, compressed, layers, chip, traces)
+        self._refuse_impossible(point)
+        stages = Stages(point, self._settings, self.task, self.data)
+        trained = stages.pretrained()
+        compressed = stages.compressed(trained)
+        tuned = stages.tuned(compressed)
+        final = stages.flipped(tuned)
+        layers = codes_of(final)
+        observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
+        costs = self._costs(point, layers, observed, stages.traces)
+        accuracies = stages.accuracies(trained, final)
         seconds = time.perf_counter() - began
-        eight_bits = replace(chip, adc_bits=(8,) * len(chip.adc_bits))
+        ratios = _nonzero_ratios(layers, point.cell.bits)
         return Evaluation(
             metrics={
                 **accuracies,
                 "accuracy_loss": accuracies["accuracy_float"] - accuracies["accuracy"],
-                "energy_j": costs.energy_j,
-                "adc_energy_j": costs.adc_energy_j,
-                "adc_energy_vs_8bit": costs.adc_energy_j
-                / estimate(layers, eight_bits).adc_energy_j,
-                "latency_s": costs.latency_s,
-                "area_m2": costs.area_m2,
-                "crossbars": float(costs.crossbars),
-                "adc_conversions": float(costs.adc_conversions),
-                "nonzero_slice_ratio": compressed.data["mean_slice_ratio"],
+                **costs[0],
+                "nonzero_slice_ratio": sum(ratios) / len(ratios),
             },
-            stages={stage: trace.to_json() for stage, trace in traces.items()},
+            stages={stage: trace.to_json() for stage, trace in stages.traces.items()},
             report={
-                **costs.to_json(),
-                "nonzero_slice_ratios": compressed.data["nonzero_slice_ratios"],
-                "val_accuracy": compressed.data["val_accuracy"],
+                **costs[1],
+                "nonzero_slice_ratios": list(ratios),
+                "nonzero_slice_ratios_with_biases": tuned.data["nonzero_slice_ratios"],
+                "val_accuracy": tuned.data["metrics"]["val_accuracy"],
+                "adc_steps": {name: list(each) for name, each in steps_of(final).items()},
+                **_compression_ratios(compressed.data["metrics"]),
             },
             seconds=seconds,
         )
 
-    def codes(self, point: DesignPoint) -> tuple[tuple[CodedLayer, ...], bool]:
-        """The compressed network of a design, and whether it was found in the store."""
-        traces: dict[str, StageTrace] = {}
-        compressed = self._compress(point, self._pretrain(traces), traces)
-        return _codes(compressed), traces["compress"].cached
+    def network(
+        self, point: DesignPoint
+    ) -> tuple[tuple[CodedLayer, ...], tuple[Observed, ...] | None, bool]:
+        """The compressed network of a design.
 
-    def _pretrain(self, traces: dict[str, StageTrace]) -> StageResult:
-        training, task = self._settings.training, self.task
-        epochs = training.pretrain_epochs or task.recipe.pretrain_epochs
+        Returns:
+            Its codes, its sampled inputs where the design's engine counts them, and whether the
+            codes were found in the store.
+        """
+        stages = Stages(point, self._settings, self.task, self.data)
+        final = stages.flipped(stages.tuned(stages.compressed(stages.pretrained())))
+        cached = all(trace.cached for trace in stages.traces.values())
+        observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
+        return codes_of(final), observed, cached
 
-        def run() -> StageResult:
-            network = pretrain(task, self.data, epochs=epochs, seed=training.seed)
-            return StageResult(tensors=network.state, data=network.metrics)
+    def _refuse_impossible(self, point: DesignPoint) -> None:
+        """Price empty layers, so that hardware that cannot be shows before anything is trained.
 
-        inputs = {
-            "task": task.identity(),
-            "data": self.data.digest,
-            "epochs": epochs,
-            "seed": training.seed,
-            "threads": self._settings.threads,
-            "code": package_digest(*_TRAINING_CODE),
-            "torch": torch.__version__,
-        }
-        result, traces["pretrain"] = self._store.compute("pretrain", inputs, run)
-        return result
+        Raises:
+            HardwareError: The knobs contradict each other.
+        """
+        chip = chip_of(point)
+        layers = tuple(
+            empty_layer(shape, weight_bits=point.quantizer.knobs.code_bits)
+            for shape in self._shapes
+        )
+        nothing = tuple(
+            Observed(input_codes=np.zeros((each.groups, 1, each.wordlines), dtype=np.uint8))
+            for each in self._shapes
+        )
+        observed = nothing if counts_inputs(chip.engine) else None
+        estimate(layers, chip, observed=observed, schedule=_schedule(point, layers, observed))
 
-    def _compress(
-        self, point: DesignPoint, trained: StageResult, traces: dict[str, StageTrace]
-    ) -> StageResult:
-        quantizer = load("dse.quantizers", point.quantizer.name)
-        regularizer = load("dse.regularizers", point.regularizer.name)
-        epochs, seed = self._settings.epochs, self._settings.training.seed
+    @cached_property
+    def _shapes(self) -> tuple[LayerShape, ...]:
+        return tuple(layer.shape for layer in trace_task(self.task, self.data))
 
-        def run() -> StageResult:
-            network = compress(
-                self.task,
-                self.data,
-                trained.tensors,
-                quantizer=quantizer,
-                quantizer_knobs=point.quantizer.knobs,
-                regularizer=regularizer,
-                regularizer_knobs=point.regularizer.knobs,
-                threshold=point.pruning.threshold,
-                slice_bits=point.cell.bits,
-                epochs=epochs,
-                seed=seed,
-            )
-            codes = coded_to_tensors(network.layers)
-            return StageResult(
-                tensors={
-                    **{_STATE + name: tensor for name, tensor in network.state.items()},
-                    **{_CODES + name: tensor for name, tensor in codes.items()},
-                },
-                data={
-                    **network.metrics,
-                    "nonzero_slice_ratios": list(network.nonzero_slice_ratios),
-                },
-            )
-
-        inputs = {
-            "pretrain": traces["pretrain"].key,
-            "quantizer": [object_digest(quantizer), point.knobs_of("quantizer")],
-            "regularizer": [object_digest(regularizer), point.knobs_of("regularizer")],
-            "threshold": point.pruning.threshold,
-            "slice_bits": point.cell.bits,
-            "epochs": epochs,
-            "seed": seed,
-        }
-        result, traces["compress"] = self._store.compute("compress", inputs, run)
-        return result
-
-    def _estimate(
+    def _costs(
         self,
         point: DesignPoint,
         layers: tuple[CodedLayer, ...],
-        chip: Chip,
+        observed: tuple[Observed, ...] | None,
         traces: dict[str, StageTrace],
-    ) -> Estimate:
-        """Takes milliseconds and is not kept."""
+    ) -> tuple[dict[str, float], dict[str, object]]:
+        """Metrics and report of the hardware; takes milliseconds and is not kept."""
         began = time.perf_counter()
-        costs = estimate(layers, chip)
+        chip = chip_of(point)
+        schedule = _schedule(point, layers, observed)
+        costs = estimate(layers, chip, observed=observed, schedule=schedule)
+        eight_bits = [[8] * len(chip.adc_bits)]
+        reference = estimate_designs(layers, chip, eight_bits, observed=observed)
         inputs = {
-            "compress": traces["compress"].key,
-            "chip": _hardware(point),
+            "codes": [trace.key for trace in traces.values()],
+            "chip": priced_knobs(point),
             "code": package_digest("hw_models"),
         }
         traces["estimate"] = StageTrace(
             key=stage_key("estimate", inputs), cached=False, seconds=time.perf_counter() - began
         )
-        return costs
-
-    def _accuracies(
-        self,
-        point: DesignPoint,
-        trained: StageResult,
-        compressed: StageResult,
-        layers: tuple[CodedLayer, ...],
-        chip: Chip,
-        traces: dict[str, StageTrace],
-    ) -> dict[str, float]:
-        code = package_digest("hw_models", "dse.training", "dse.pipeline")
-        state = _below(compressed.tensors, _STATE)
-
-        def on_float() -> StageResult:
-            return _fraction(float_accuracy(self.task, self.data, trained.tensors))
-
-        def on_codes(chip: Chip | None) -> StageResult:
-            return _fraction(simulated_accuracy(self.task, self.data, state, layers, chip=chip))
-
-        stages: dict[str, tuple[dict[str, Any], Callable[[], StageResult]]] = {
-            "accuracy_float": ({"pretrain": traces["pretrain"].key}, on_float),
-            "accuracy_ideal": ({"compress": traces["compress"].key}, lambda: on_codes(None)),
-            "accuracy": (
-                {"compress": traces["compress"].key, "chip": _simulated(point)},
-                lambda: on_codes(chip),
-            ),
+        metrics = {
+            "energy_j": costs.energy_j,
+            "adc_energy_j": costs.adc_energy_j,
+            "adc_energy_vs_8bit": costs.adc_energy_j / float(reference.adc_energy_j[0]),
+            "latency_s": costs.latency_s,
+            "interval_s": costs.interval_s,
+            "area_m2": costs.area_m2,
+            "crossbars": float(costs.crossbars),
+            "adc_conversions": float(costs.adc_conversions),
         }
-        accuracies: dict[str, float] = {}
-        for stage, (inputs, run) in stages.items():
-            result, traces[stage] = self._store.compute(stage, {**inputs, "code": code}, run)
-            accuracies[stage] = result.data["accuracy"]
-        return accuracies
+        return metrics, costs.to_json()
 
 
-def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _compression_ratios(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of patch-wise pruning, where there was some."""
     return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
+        name: metrics[name] for name in ("cr32", "cr32i", "cr32_apib", "cr8") if name in metrics
     }
 
 
-def _codes(compressed: StageResult) -> tuple[CodedLayer, ...]:
-    return coded_from_tensors(_below(compressed.tensors, _CODES))
+def _schedule(
+    point: DesignPoint, layers: tuple[CodedLayer, ...], observed: tuple[Observed, ...] | None
+) -> Schedule:
+    return schedule_for(
+        layers,
+        chip_of(point),
+        pipelined=point.schedule.pipelined,
+        crossbars=point.schedule.crossbars,
+        observed=observed,
+    )
 
 
-def _fraction(accuracy: float) -> StageResult:
-    return StageResult(data={"accuracy": accuracy})
-
-
-def _hardware(point: DesignPoint) -> dict[str, Any]:
-    hardware = ("engine", "crossbar.", "cell.", "adc.")
-    return {path: v for path, v in point.to_json().items() if path.startswith(hardware)}
-
-
-def _simulated(point: DesignPoint) -> dict[str, Any]:
-    """The part of the hardware that a sum on a bitline and its conversion see."""
-    return {
-        path: value
-        for path, value in _hardware(point).items()
-        if path not in ("adc.model", "crossbar.bitlines")
-    }
+def _nonzero_ratios(layers: tuple[CodedLayer, ...], cell_bits: int) -> tuple[float, ...]:
+    """Share of weights with a non-zero cell per slice, the most significant slice first."""
+    return nonzero_slice_ratios(
+        [torch.from_numpy(layer.magnitudes) for layer in layers],
+        bits=max(layer.weight_bits for layer in layers),
+        slice_bits=cell_bits,
+    )

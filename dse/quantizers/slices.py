@@ -8,6 +8,8 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from dse.quantizers.quantizer import Codes
+
 
 def slice_count(bits: int, slice_bits: int) -> int:
     """Slices that hold a magnitude, `ceil(bits / slice_bits)`."""
@@ -46,3 +48,25 @@ def nonzero_slice_ratios(
         counts += torch.bincount(codes.reshape(-1), minlength=2**bits).cpu()
     nonzero = (slice_table(bits, slice_bits) > 0).long() @ counts
     return tuple((nonzero.double() / counts.sum().clamp(min=1)).tolist())
+
+
+def nonzero_ratios_of(codes: Iterable[Codes], *, slice_bits: int) -> tuple[float, ...]:
+    """Share of cells that are not zero, per slice, over tensors whose codes may differ in width.
+
+    Slices of the same significance count together; a narrow code has no cells in the high ones.
+
+    Returns:
+        One ratio per slice of the widest code, the most significant first.
+    """
+    nonzero: list[int] = []
+    cells: list[int] = []
+    for each in codes:
+        counts = torch.bincount(each.magnitudes.reshape(-1), minlength=2**each.bits).cpu()
+        found = ((slice_table(each.bits, slice_bits) > 0).long() @ counts).tolist()[::-1]
+        grown = max(len(found) - len(cells), 0)
+        nonzero += [0] * grown
+        cells += [0] * grown
+        for significance, count in enumerate(found):
+            nonzero[significance] += count
+            cells[significance] += each.magnitudes.numel()
+    return tuple(n / max(c, 1) for n, c in zip(nonzero[::-1], cells[::-1], strict=True))

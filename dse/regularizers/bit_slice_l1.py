@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dse.quantizers.quantizer import Quantizer
+from dse.quantizers.quantizer import Grid
 from dse.quantizers.slices import slice_count, slice_table
+from dse.regularizers.table_gradient import add_from_table_
 from search_spaces.regularizer import BitSliceL1Knobs
 
 
@@ -36,55 +36,65 @@ def gradient_table(bits: int, slice_bits: int) -> Tensor:
 
 
 class BitSlicePenalty:
-    """`strength * Bl1(W) / (G N)`: the slices of `N` weights and biases, `G` slices each.
+    """`strength * Bl1(W) / cells`: the slices of all weights and biases, one cell each.
 
     `Bl1` is the sum of the values of all slices [Zhang2019], Eq. (4). The gradient in closed form
-    is `strength / (G N step) * sign(w) * table[B]`.
+    is `strength / cells * dB/d|w| * sign * table[B]`, where a level per unit of the real parameter
+    (`dB/d|w|`, for fixed point `1 / step`) comes from the parameter's own grid. Where all have
+    codes of the same width, `cells` is slices times parameters.
+
+    The levels are those that the forward pass of the same step computed, which costs nothing.
     """
 
-    def __init__(
-        self, *, strength: float, quantizer: Quantizer, quantizer_knobs: Any, slice_bits: int
-    ) -> None:
+    def __init__(self, *, strength: float, grids: Sequence[Grid], slice_bits: int) -> None:
         self.strength = strength
-        self.quantizer = quantizer
-        self.quantizer_knobs = quantizer_knobs
-        self.bits = quantizer.bits(quantizer_knobs)
+        self.grids = tuple(grids)
         self.slice_bits = slice_bits
-        self.slices = slice_count(self.bits, slice_bits)
-        table = gradient_table(self.bits, slice_bits).float()
-        # indexed by the signed level + limit, so that the sign needs no operation of its own
-        self._signed_table = torch.cat([-table[1:].flip(0), table])
+        # of signed levels: entry `level + limit`, so that the sign needs no operation of its own
+        self._signed_tables: dict[int, Tensor] = {}
+        for bits in {grid.bits for grid in grids}:
+            table = gradient_table(bits, slice_bits)
+            self._signed_tables[bits] = torch.cat([-table[1:].flip(0), table])
+        # the scaled table of each parameter, kept while its step stays
+        self._scaled: dict[int, tuple[float, Tensor]] = {}
 
     @torch.no_grad()
     def add_gradient_(self, parameters: Sequence[nn.Parameter]) -> None:
         """Add the closed-form gradient."""
-        limit = 2**self.bits - 1
-        scale = self.strength / (self.slices * sum(p.numel() for p in parameters))
-        for parameter in parameters:
-            assert parameter.grad is not None
-            levels, step = self.quantizer.levels(parameter, self.quantizer_knobs)
-            index = levels.add_(limit).to(torch.int32).reshape(-1)
-            push = self._table_on(parameter.device).index_select(0, index).view_as(parameter)
-            parameter.grad.add_(push, alpha=scale / step)
+        scale = self.strength / self._cells(parameters)
+        for index, (parameter, grid) in enumerate(zip(parameters, self.grids, strict=True)):
+            gradient = parameter.grad
+            assert gradient is not None
+            levels = grid.take_recent(parameter)
+            table = self._table(index, scale * levels.per_unit, gradient)
+            add_from_table_(gradient, table, levels.signed)
 
     @torch.no_grad()
     def value(self, parameters: Sequence[nn.Parameter]) -> float:
         """The term itself."""
-        sums = slice_table(self.bits, self.slice_bits).sum(dim=0)
         total = 0
-        for parameter in parameters:
-            levels, _ = self.quantizer.levels(parameter, self.quantizer_knobs)
-            total += int(sums.to(parameter.device)[levels.abs().long()].sum())
-        return self.strength * total / (self.slices * sum(p.numel() for p in parameters))
+        for parameter, grid in zip(parameters, self.grids, strict=True):
+            sums = slice_table(grid.bits, self.slice_bits).sum(dim=0).to(parameter.device)
+            total += int(sums[grid.refined(parameter).signed.abs().long()].sum())
+        return self.strength * total / self._cells(parameters)
 
-    def _table_on(self, device: torch.device) -> Tensor:
-        if self._signed_table.device != device:
-            self._signed_table = self._signed_table.to(device)
-        return self._signed_table
+    def _table(self, index: int, factor: float, like: Tensor) -> Tensor:
+        """Signed table times `factor`, of the type and on the device of `like`."""
+        held = self._scaled.get(index)
+        if held is None or held[0] != factor or held[1].dtype != like.dtype:
+            scaled = self._signed_tables[self.grids[index].bits] * factor
+            held = self._scaled[index] = (factor, scaled.to(like))
+        return held[1]
+
+    def _cells(self, parameters: Sequence[nn.Parameter]) -> int:
+        return sum(
+            -(-grid.bits // self.slice_bits) * parameter.numel()
+            for parameter, grid in zip(parameters, self.grids, strict=True)
+        )
 
 
 class BitSliceL1:
-    """Bit-slice L1 [Zhang2019].
+    """Bit-slice L1 [Zhang2019], on every grid with whole levels.
 
     The force on a weight is proportional to `1 / step`: when the range of a tensor shrinks, it
     grows, which drives small tensors (biases) to small ranges.
@@ -96,20 +106,10 @@ class BitSliceL1:
     knobs: type[BitSliceL1Knobs] = BitSliceL1Knobs
 
     def penalty(
-        self,
-        knobs: BitSliceL1Knobs,
-        *,
-        quantizer: Quantizer,
-        quantizer_knobs: Any,
-        slice_bits: int,
+        self, knobs: BitSliceL1Knobs, *, grids: Sequence[Grid], slice_bits: int
     ) -> BitSlicePenalty:
-        """The penalty for weights on this grid, in cells of `slice_bits` bits."""
-        return BitSlicePenalty(
-            strength=knobs.strength,
-            quantizer=quantizer,
-            quantizer_knobs=quantizer_knobs,
-            slice_bits=slice_bits,
-        )
+        """The penalty for parameters on these grids, in cells of `slice_bits` bits."""
+        return BitSlicePenalty(strength=knobs.strength, grids=grids, slice_bits=slice_bits)
 
 
 BIT_SLICE_L1 = BitSliceL1()

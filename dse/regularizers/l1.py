@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from dse.quantizers.quantizer import Quantizer
+from dse.quantizers.quantizer import Grid
 from search_spaces.regularizer import L1Knobs
 
 
@@ -43,10 +42,8 @@ class L1Regularizer:
 
     knobs: type[L1Knobs] = L1Knobs
 
-    def penalty(
-        self, knobs: L1Knobs, *, quantizer: Quantizer, quantizer_knobs: Any, slice_bits: int
-    ) -> L1Penalty:
-        """The penalty; grid and slices do not enter."""
+    def penalty(self, knobs: L1Knobs, *, grids: Sequence[Grid], slice_bits: int) -> L1Penalty:
+        """The penalty; grids and slices do not enter."""
         return L1Penalty(knobs.strength)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
-from dse.quantizers.quantizer import Quantizer
+from dse.quantizers.quantizer import Grid
 from search_spaces.regularizer import NoRegularizerKnobs
 
 
@@ -28,12 +27,7 @@ class NoRegularizer:
     knobs: type[NoRegularizerKnobs] = NoRegularizerKnobs
 
     def penalty(
-        self,
-        knobs: NoRegularizerKnobs,
-        *,
-        quantizer: Quantizer,
-        quantizer_knobs: Any,
-        slice_bits: int,
+        self, knobs: NoRegularizerKnobs, *, grids: Sequence[Grid], slice_bits: int
     ) -> NoPenalty:
         """A penalty of zero."""
         return NoPenalty()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from dse.quantizers.quantizer import Quantizer
+from dse.quantizers.quantizer import Grid
 
 
 class Penalty(Protocol):
@@ -27,7 +27,8 @@ class Regularizer(Protocol):
     def knobs(self) -> type:
         """Class of the knobs."""
 
-    def penalty(
-        self, knobs: Any, *, quantizer: Quantizer, quantizer_knobs: Any, slice_bits: int
-    ) -> Penalty:
-        """The penalty for weights on this grid, in cells of `slice_bits` bits."""
+    def penalty(self, knobs: Any, *, grids: Sequence[Grid], slice_bits: int) -> Penalty:
+        """The penalty for parameters on these grids, one each, in cells of `slice_bits` bits.
+
+        The parameters that the penalty is given later are those of the grids, in their order.
+        """

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.table import Table
 
-from dse.sweeping import ADCS_PER_ARRAY, DAC_BITS, ENCODING, OU_WORDLINES
 from hw_models.sweep.adcs_per_array import AdcsPerArray
 from hw_models.sweep.sweep import MISSING_ADC_BITS, SweepResult, SweptDesign
 from hw_models.units import MICRO, MM2
@@ -22,20 +21,21 @@ _SHOWN = {
 
 
 def sweep_json(
-    study: str, trial: int, results: Mapping[str, SweepResult], seconds: float
+    study: str, network: str, results: Mapping[str, SweepResult], seconds: float
 ) -> dict[str, Any]:
     """What `dse sweep --format json` prints.
 
     Args:
         study: Name of the study.
-        trial: Number of the trial whose network was swept.
+        network: Number of the trial whose network was swept, or the file.
         results: By converter model.
         seconds: Spent pricing.
     """
     n_designs = sum(result.n_designs for result in results.values())
     return {
         "study": study,
-        "trial": trial,
+        "trial": int(network) if network.isdecimal() else None,
+        "checkpoint": None if network.isdecimal() else network,
         "n_designs": n_designs,
         "seconds": round(seconds, 4),
         "sweeps": [
@@ -59,12 +59,12 @@ def design_json(design: SweptDesign) -> dict[str, Any]:
         "engine": engine.name,
         "crossbar.wordlines": crossbar.wordlines,
         "crossbar.bitlines": crossbar.bitlines,
-        OU_WORDLINES: crossbar.ou_wordlines,
+        "crossbar.ou_wordlines": crossbar.ou_wordlines or 0,
         "cell.bits": crossbar.bits_per_cell,
-        ENCODING: design.chip.encoding.name,
-        DAC_BITS: design.chip.dac_bits,
+        "encoding": design.chip.encoding.name,
+        "dac.bits": design.chip.dac_bits,
         "adc.model": design.chip.adc.name,
-        ADCS_PER_ARRAY: engine.count if isinstance(engine, AdcsPerArray) else 1,
+        "adc.per_array": engine.count if isinstance(engine, AdcsPerArray) else 1,
     }
     for significance, bits in enumerate(reversed(design.adc_bits)):
         params[slice_path(significance)] = bits

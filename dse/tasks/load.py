@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dse.plugins import load
 from dse.spec import TaskSpec
-from dse.tasks.task import Task
+from dse.tasks.task import Normalisation, Task
 from dse.tasks.user import task_from_model
 
 
 def load_task(spec: TaskSpec) -> Task:
-    """The task of a study.
+    """The task of a study, with the checkpoint and the normalisation that it names.
 
     Raises:
         PluginError: There is no such task or data set.
         TaskError: The network or its checkpoint cannot be used.
     """
+    checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     if spec.name is not None:
-        task: Task = load("dse.tasks", spec.name)
+        installed: Task = load("dse.tasks", spec.name)
+        task = installed
+        if checkpoint is not None:
+            task = replace(installed, checkpoint=checkpoint)
+            task.load_checkpoint_(task.build(seed=0))
+    else:
+        assert spec.model is not None, "a checked spec has a name or a model"
+        assert spec.data is not None, "a checked spec with a model has data"
+        task = task_from_model(spec.model, data=spec.data, checkpoint=checkpoint)
+    if spec.mean is None or spec.std is None:
         return task
-    assert spec.model is not None, "a checked spec has a name or a model"
-    assert spec.data is not None, "a checked spec with a model has data"
-    return task_from_model(
-        spec.model,
-        data=spec.data,
-        checkpoint=Path(spec.checkpoint) if spec.checkpoint else None,
-    )
+    return replace(task, normalisation=Normalisation(mean=spec.mean, std=spec.std))

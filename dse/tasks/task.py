@@ -13,46 +13,29 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dse.datasets.dataset import ImageDataset
 from dse.errors import TaskError
+from dse.training.recipe import TrainingRecipe
+
+__all__ = ["Normalisation", "Task", "TrainingRecipe", "read_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRecipe:
-    """Settings of stochastic gradient descent, for pre-training and fine-tuning.
+class Normalisation:
+    """What a network was trained to see: `(pixel / 255 - mean) / std`, per channel.
 
-    The defaults shorten the schedule of [Zhang2019] (100 epochs at momentum 0.5) to 12 epochs at
-    momentum 0.9; learning rate, batch and penalty are the paper's.
-
-    Attributes:
-        pretrain_epochs: Epochs of fp32 training.
-        pretrain_l1: Strength of the L1 penalty while pre-training; 0 for none.
-        learning_rate: Constant, in both stages.
-        momentum: Of the gradient.
-        batch_size: Images per step.
-
-    [Zhang2019] J. Zhang et al., "Exploring Bit-Slice Sparsity in Deep Neural Networks for
-        Efficient ReRAM-Based Deployment", EMC2 workshop, 2019.
+    Mean 0 and standard deviation 1 are pixels in 0 to 1.
     """
 
-    pretrain_epochs: int = 12
-    pretrain_l1: float = 10.0
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    batch_size: int = 64
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for name, value, holds in (
-            ("pretrain_epochs", self.pretrain_epochs, self.pretrain_epochs >= 0),
-            ("pretrain_l1", self.pretrain_l1, self.pretrain_l1 >= 0),
-            ("learning_rate", self.learning_rate, self.learning_rate > 0),
-            ("momentum", self.momentum, 0 <= self.momentum < 1),
-            ("batch_size", self.batch_size, self.batch_size >= 1),
-        ):
-            if not holds:
-                raise TaskError(
-                    f"a recipe has epochs and penalty from 0, learning rate above 0, momentum "
-                    f"in 0..1 and batch size from 1, got {name}={value}. Correct it"
-                )
+        if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
+            raise TaskError(
+                "a normalisation has a mean and a standard deviation above 0 for every channel, "
+                f"got mean={self.mean} and std={self.std}. Give one of each per channel"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +47,10 @@ class Task:
         dataset: Name in `dse.datasets`.
         network: Makes the network; takes `(B, C, H, W)` normalised floats, gives `(B, classes)`.
         recipe: How it is trained.
-        checkpoint: Trained weights (`.safetensors`) that replace pre-training.
+        checkpoint: Trained weights (`.safetensors`) that replace pre-training; real numbers of
+            any width, computed with as float32.
+        normalisation: Of the images, where the checkpoint was not trained with that of the data
+            set.
     """
 
     name: str
@@ -72,6 +58,17 @@ class Task:
     network: Callable[[], nn.Module]
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     checkpoint: Path | None = None
+    normalisation: Normalisation | None = None
+
+    def seen(self, data: ImageDataset) -> ImageDataset:
+        """The data set with the normalisation that the network was trained with.
+
+        Raises:
+            DataError: The normalisation is for another number of channels.
+        """
+        if self.normalisation is None:
+            return data
+        return data.with_normalisation(self.normalisation.mean, self.normalisation.std)
 
     def build(self, seed: int) -> nn.Module:
         """A freshly initialised network; the same for the same seed.
@@ -140,7 +137,8 @@ class Task:
             "dataset": self.dataset,
             "network": f"{module}:{name}",
             "source_sha256": _source_digest(self.network),
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.identity(),
+            "normalisation": None if self.normalisation is None else asdict(self.normalisation),
             "checkpoint_sha256": None
             if self.checkpoint is None
             else hashlib.sha256(_read(self.name, self.checkpoint)).hexdigest(),

@@ -97,20 +97,33 @@ class SliceStatistics:
 
 def slice_statistics(layer: CodedLayer, crossbar: Crossbar) -> SliceStatistics:
     """Non-zero ratios, worst column sums and lossless ADC bits, most significant group first."""
-    cells = slice_magnitudes(layer.magnitudes, layer.weight_bits, crossbar.bits_per_cell)
-    blocks = row_blocks(layer.shape.wordlines, crossbar.wordlines, crossbar.rows_per_read)
-    starts = np.array([rows.start for rows in blocks])
-    worst = np.zeros(len(cells), dtype=np.int64)
+    shifts = slice_shifts(layer.weight_bits, crossbar.bits_per_cell)
+    largest_cell = (1 << crossbar.bits_per_cell) - 1
+    worst, nonzero = [0] * len(shifts), [0] * len(shifts)
     for sign in SIGNS:
-        mask = layer.signs == sign
-        for group, plane in enumerate(cells):
-            sums = np.add.reduceat(plane * mask, starts, axis=1, dtype=np.int32)
-            worst[group] = max(worst[group], int(sums.max()))
+        held = layer.magnitudes * (layer.signs == sign)
+        for group, shift in enumerate(shifts):
+            cells = (held >> shift) & np.uint8(largest_cell)
+            worst[group] = max(worst[group], _largest_sum(cells, crossbar))
+            nonzero[group] += int(np.count_nonzero(cells))
     return SliceStatistics(
-        nonzero_ratio=nonzero_slice_ratio(cells),
-        worst_column_sum=tuple(int(value) for value in worst),
-        lossless_adc_bits=tuple(lossless_bits(int(value)) for value in worst),
+        nonzero_ratio=tuple(count / layer.magnitudes.size for count in nonzero),
+        worst_column_sum=tuple(worst),
+        lossless_adc_bits=tuple(lossless_bits(value) for value in worst),
     )
+
+
+def _largest_sum(cells: NDArray[np.uint8], crossbar: Crossbar) -> int:
+    """Largest sum of a column over the rows that are read at once; cells are (groups, K, N)."""
+    groups, rows, columns = cells.shape
+    at_once = crossbar.rows_per_read
+    if crossbar.wordlines % at_once:  # reads of an array are not of one height
+        starts = [block.start for block in row_blocks(rows, crossbar.wordlines, at_once)]
+        return int(np.add.reduceat(cells, starts, axis=1, dtype=np.uint32).max())
+    whole = rows - rows % at_once  # sums over an axis are 20 times faster than reduceat
+    reads = cells[:, :whole].reshape(groups, -1, at_once, columns)
+    sums = [reads.sum(axis=2, dtype=np.uint32), cells[:, whole:].sum(axis=1, dtype=np.uint32)]
+    return max(int(each.max(initial=0)) for each in sums)
 
 
 def lossless_adc_bits(layer: CodedLayer, crossbar: Crossbar) -> tuple[int, ...]:

@@ -3,11 +3,13 @@
 A column of an array holds, for one output and one row block, unsigned cells c[k]; its converter
 sees S = sum(digit[k] * c[k]) >= 0. With F the factor of the column, an encoding promises
 
-    sum over its columns of F * S  =  sum(digit[k] * weight[k])  +  constant * sum(digit[k])
+    sum over its columns of F * S  =  sum(digit[k] * weight[k])
 
-where the last term is known digitally (the sum of the inputs is counted, exactly) and taken off.
-So a signed product with converters differs from the exact one only by sum of F * (S - converted),
-for every encoding alike: that is what the simulator computes.
+Where cells hold more than the weight (an offset, a flipped column), the excess is a multiple of
+the sum of the inputs, which is the sum of a unit column: one whose cells are all 1. It is one of
+the encoding's columns and goes through a converter like the others. So a signed product with
+converters differs from the exact one only by sum of F * (S - converted), for every encoding
+alike: that is what the simulator computes.
 """
 
 from __future__ import annotations
@@ -27,17 +29,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColumnPlane:
-    """One column per output of a row block.
+    """One column per output of a row block, or one unit column that serves all outputs.
 
     Attributes:
         group: Slice group, 0 for the most significant; it gives the ADC resolution.
-        cells: uint8 (K_block, N) cell values.
-        factors: int64 (N,) what one unit of column sum adds to the output, with its sign.
+        cells: uint8 (K_block, N) cell values; (K_block, 1) ones if `unit`.
+        factors: int64 (N,) what one unit of column sum adds to each output, with its sign; 0
+            where an output does without a unit column.
+        unit: Whether this is the unit column of the group's arrays. Arrays side by side each
+            have one; they see the same inputs and are taken to be the same column.
     """
 
     group: int
     cells: NDArray[np.uint8]
     factors: NDArray[np.int64]
+    unit: bool = False
 
 
 class Encoding(Protocol):
@@ -65,7 +71,7 @@ class Encoding(Protocol):
     def planes(
         self, layer: CodedLayer, matrix: int, rows: slice, crossbar: Crossbar, dac_bits: int
     ) -> Iterator[ColumnPlane]:
-        """Every column of one row block.
+        """Every column of one row block that some output uses.
 
         Args:
             layer: Codes.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from hw_models.encodings.offset import unit_columns
 from hw_models.engines.walk import LayerWalk, charge, input_cycles, require_layers
 from hw_models.errors import HardwareError
 
@@ -26,6 +27,8 @@ class CrmpEngine:
     single-bit cells (differential encoding) and V ceil(M / v) reads of each with a DAC of v bits
     ([Zhu2019]: v = 2, 6-bit ADC). With operation units, an array takes ceil(R / h) ceil(C / w)
     reads. Unlike `isaac`, the whole array is driven and converted however little of it is used.
+    With an offset encoding, a unit column beside the C bitlines is converted with the last of
+    each row step's column steps.
 
     Attributes:
         name: Name under which results report the engine.
@@ -51,14 +54,16 @@ class CrmpEngine:
 
     def _walk(self, layer: CodedLayer, chip: Chip) -> LayerWalk:
         shape, crossbar = layer.shape, chip.crossbar
-        rows, columns = crossbar.wordlines, crossbar.bitlines
-        width = columns if self.ou_bitlines is None else self.ou_bitlines
+        rows, units = crossbar.wordlines, unit_columns(chip.encoding)
+        columns = crossbar.bitlines + units
+        width = crossbar.bitlines if self.ou_bitlines is None else self.ou_bitlines
         copies = chip.encoding.copies
         planes = chip.encoding.slice_groups(layer.weight_bits, crossbar.bits_per_cell)
         row_blocks = ceil(shape.wordlines / rows)
-        per_plane = shape.groups * copies * row_blocks * ceil(shape.outputs / columns)
+        per_plane = shape.groups * copies * row_blocks * ceil(shape.outputs / crossbar.bitlines)
         mvm_reads = shape.positions * input_cycles(layer, chip)
-        row_steps, column_steps = ceil(rows / crossbar.rows_per_read), ceil(columns / width)
+        row_steps = ceil(rows / crossbar.rows_per_read)
+        column_steps = ceil(crossbar.bitlines / width)
         conversions = per_plane * mvm_reads * row_steps * columns
         array_reads = float(per_plane * planes * mvm_reads)
         additions = shape.positions * shape.groups * shape.outputs * (row_blocks * row_steps - 1)
@@ -67,7 +72,7 @@ class CrmpEngine:
             adcs=(per_plane,) * planes,
             crossbars=per_plane * planes,
             serial_reads=mvm_reads * row_steps * column_steps,
-            columns_per_adc=width,
+            columns_per_adc=width + units,
             driven_rows=array_reads * rows * column_steps,
             held_columns=array_reads * columns * row_steps,
             read_cells=array_reads * rows * columns,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from hw_models.encodings.offset import OffsetEncoding
+from hw_models.encodings.offset import unit_columns
 from hw_models.engines.walk import (
     LayerWalk,
     charge,
@@ -54,8 +54,9 @@ class IsaacEngine:
     an array where it is not read at once. The chip's encoding says what an array holds:
     differential weights take two arrays; with an offset there is one array, and one more column
     in each that converts the sum of the inputs (the unit column of [Shafiee2016], which its
-    flipped columns need as well; it fits beside the C bitlines). Flipping saves one bit of ADC:
-    give `adc_bits` of `Crossbar.encoded_adc_bits`.
+    flipped columns need as well; it fits beside the C bitlines). The simulator reads the same
+    unit columns through the same converters (`hw_models.encodings.offset`). Flipping saves one
+    bit of ADC: give `adc_bits` of `Crossbar.encoded_adc_bits`.
 
     Each slice group has its own arrays (XB_3 .. XB_0 of [Zhang2019]), so each array's one ADC
     has the resolution of its group. Blocks are charged their power for the time they are busy:
@@ -64,9 +65,7 @@ class IsaacEngine:
     bit: each MVM reads K inputs of A bits from the eDRAM over the bus, and writes N outputs of A
     bits through output register, bus, router and eDRAM.
 
-    Not modelled: reuse of inputs between neighbouring windows, pooling and residual additions,
-    traffic
-    of partial sums between tiles, leakage of idle blocks, the chip's HyperTransport links.
+    Not modelled: `hw_models.estimation.digital.NOT_CHARGED`.
 
     Attributes:
         name: Name under which results report the engine.
@@ -111,8 +110,8 @@ class IsaacEngine:
         arrays, shape, crossbar = self.arrays(layer, chip), layer.shape, chip.crossbar
         reads = shape.positions * input_cycles(layer, chip)
         matrices = shape.groups * arrays.copies
-        unit_columns = 1 if isinstance(chip.encoding, OffsetEncoding) else 0
-        columns = shape.outputs + unit_columns * arrays.column_blocks
+        units = unit_columns(chip.encoding)
+        columns = shape.outputs + units * arrays.column_blocks
         conversions = reads * matrices * arrays.row_reads * columns
         planes = float(reads * matrices * arrays.slice_groups)
         rows_of_read = min(shape.wordlines, crossbar.wordlines)
@@ -121,7 +120,7 @@ class IsaacEngine:
             adcs=(arrays.crossbars_per_slice_group,) * arrays.slice_groups,
             crossbars=arrays.crossbars,
             serial_reads=reads * ceil(rows_of_read / crossbar.rows_per_read),
-            columns_per_adc=min(shape.outputs, crossbar.bitlines) + unit_columns,
+            columns_per_adc=min(shape.outputs, crossbar.bitlines) + units,
             driven_rows=planes * shape.wordlines * arrays.column_blocks,
             held_columns=planes * columns * arrays.row_reads,
             read_cells=planes * shape.wordlines * columns,

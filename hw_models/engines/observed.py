@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hw_models.errors import HardwareError, MappingError
+from hw_models.patches import rounded_inputs, weak_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +27,10 @@ class Observed:
 
     Attributes:
         input_codes: (groups, S, K) integer input codes at S positions of real images, drawn
-            evenly; a count is the mean over them times the positions of an image.
-        patch_bits: (groups, ceil(K / n), N) precision of every patch: 8 full, 4 weak, 0 removed.
+            evenly; a count is the mean over them times the positions of an image. They are the
+            codes before weak input patches are rounded (`CodedLayer.patches`).
+        patch_bits: (groups, ceil(K / n), N) precision of every patch: 8 full, 4 weak, 0 removed;
+            None takes those of `CodedLayer.patches`.
     """
 
     input_codes: NDArray[np.integer] | None = None
@@ -68,6 +71,16 @@ def input_codes(engine: str, layer: CodedLayer, observed: Observed) -> NDArray[n
             f"{int(codes.min())} to {int(codes.max())}. Pass integer codes, not activations."
         )
     return codes
+
+
+def driven_codes(engine: str, layer: CodedLayer, observed: Observed) -> NDArray[np.integer]:
+    """The sampled input codes as the wordlines get them: those of weak input patches rounded."""
+    codes, patches = input_codes(engine, layer, observed), layer.patches
+    if patches is None or patches.weak_input_share is None:
+        return codes
+    weak = weak_inputs(codes, patches.size, patches.weak_input_share, patches.small_input)
+    by_row = np.repeat(weak, patches.size, axis=2)[:, :, : layer.shape.wordlines]
+    return np.where(by_row, rounded_inputs(codes, layer.input_bits), codes)
 
 
 def active_digits(

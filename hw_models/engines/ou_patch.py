@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from hw_models.engines.observed import Observed, input_codes, observed_of
 from hw_models.engines.walk import LayerWalk, charge, require_layers
 from hw_models.errors import HardwareError, MappingError
+from hw_models.patches import FULL, REMOVED, WEAK, weak_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hw_models.crossbar import Crossbar
     from hw_models.engines.engine import CostTerms
     from hw_models.layer import CodedLayer
-
-FULL, WEAK, REMOVED = 8, 4, 0
-"""Precision of a patch as `Observed.patch_bits` names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +35,14 @@ class OuPatchEngine:
         reads = sum over positions and kept patches of a,     a = input bits, or 4 if weak
         conversions = sum of a * columns
 
-    With `weak_input_share` set, an input patch is weak at run time if at least that share of its
-    codes is at most `small_input`; that is counted from `Observed.input_codes` (the threshold on
-    codes is our reading of the paper's activation rule). Otherwise all inputs are full.
+    Precisions are those of `Observed.patch_bits`, else those of `CodedLayer.patches`; without
+    either, a patch is full if any of its weights is not zero.
 
-    Without `Observed.patch_bits`, a patch is full if any of its weights is not zero.
+    An input patch is weak at run time if at least a share `weak_input_share` of its codes is at
+    most `small_input`; that is counted from `Observed.input_codes` (the threshold on codes is our
+    reading of the paper's activation rule). A layer with `patches` says by them whether that is
+    done, and the simulator does it; the engine's own rule is for layers without. Otherwise all
+    inputs are full.
 
     Index traffic per position: WPIT, one bit per patch; APIB, ceil(log2(patches of a filter))
     bits, and one APIT flag, per kept patch. Inputs move once per position and patch that some
@@ -51,8 +52,9 @@ class OuPatchEngine:
     Attributes:
         name: Name under which results report the engine.
         patch: Weights of a patch n, the wordlines of its operation unit (4 to 32).
-        weak_input_share: T_act; None keeps all inputs at full precision.
-        small_input: Largest input code that counts as small.
+        weak_input_share: T_act for layers without patches; None keeps all inputs at full
+            precision.
+        small_input: Largest input code that counts as small there.
 
     [PQPIM] "PQ-PIM: a pruning-quantization joint optimization framework for ReRAM-based
         processing-in-memory DNN accelerator".
@@ -66,6 +68,16 @@ class OuPatchEngine:
     def rows_per_read(self, crossbar: Crossbar) -> int:
         """The weights of a patch."""
         return min(self.patch, crossbar.rows_per_read)
+
+    def for_layers(self, layers: Sequence[CodedLayer]) -> OuPatchEngine:
+        """The same engine with the patch size of these layers, where they have patches."""
+        sizes = {layer.patches.size for layer in layers if layer.patches is not None}
+        if len(sizes) > 1:
+            raise MappingError(
+                f"{self.name}: all layers of a network have one patch size, got "
+                f"{sorted(sizes)}. Compress the network with one."
+            )
+        return replace(self, patch=sizes.pop()) if sizes else self
 
     def cost_terms(
         self,
@@ -86,6 +98,13 @@ class OuPatchEngine:
                 f"{chip.crossbar.bits_per_cell}-bit cells and encoding '{chip.encoding.name}'. "
                 "Choose cell.bits = 1 and the two's complement encoding."
             )
+        if chip.crossbar.wordlines % self.patch:
+            raise HardwareError(
+                f"{self.name}: an array holds whole patches, got patches of {self.patch} in "
+                f"{chip.crossbar.wordlines} wordlines. Choose a patch size that divides them."
+            )
+        for layer in layers:
+            self._check_patches(layer, chip)
         seen = observed_of(observed, layers)
         walks = [self._walk(*each, chip) for each in zip(layers, seen, strict=True)]
         return charge(layers, walks, chip, shared_adc=True)
@@ -141,6 +160,8 @@ class OuPatchEngine:
         shape = layer.shape
         starts = np.arange(0, shape.wordlines, self.patch)
         largest = np.maximum.reduceat(layer.magnitudes, starts, axis=1)
+        if observed.patch_bits is None and layer.patches is not None:
+            return layer.patches.bits
         if observed.patch_bits is None:
             return np.where(largest > 0, FULL, REMOVED).astype(np.int8)
         given = observed.patch_bits
@@ -162,16 +183,37 @@ class OuPatchEngine:
     ) -> NDArray[np.float64]:
         """(groups, patches) reads of a kept patch per position, the mean over the samples."""
         shape = layer.shape
-        starts = np.arange(0, shape.wordlines, self.patch)
         full = -(-layer.input_bits // chip.dac_bits)
-        if self.weak_input_share is None:
-            return np.full((shape.groups, starts.size), float(full))
+        rule = self if layer.patches is None else layer.patches
+        if rule.weak_input_share is None:
+            patches = -(-shape.wordlines // self.patch)
+            return np.full((shape.groups, patches), float(full))
         codes = input_codes(self.name, layer, observed)
-        small = np.add.reduceat((codes <= self.small_input).astype(np.int64), starts, axis=2)
-        lengths = np.diff(np.append(starts, shape.wordlines))
-        weak = small >= self.weak_input_share * lengths
+        weak = weak_inputs(codes, self.patch, rule.weak_input_share, rule.small_input)
         weak_cycles = -(-min(WEAK, layer.input_bits) // chip.dac_bits)
         return np.asarray(np.where(weak, weak_cycles, full).mean(axis=1), dtype=np.float64)
+
+    def _check_patches(self, layer: CodedLayer, chip: Chip) -> None:
+        """Refuse patches of another size or rule, and digits across the cut of weak inputs."""
+        patches, name = layer.patches, layer.shape.name
+        if patches is None:
+            return
+        if patches.size != self.patch:
+            raise MappingError(
+                f"{name}: its patches have {patches.size} weights, those of the {self.name} "
+                f"engine {self.patch}. Take the engine's for_layers()."
+            )
+        rule = (self.weak_input_share, self.small_input)
+        if self.weak_input_share is not None and rule != (
+            patches.weak_input_share,
+            patches.small_input,
+        ):
+            raise MappingError(
+                f"{name}: its patches round inputs from a share of {patches.weak_input_share} of "
+                f"codes up to {patches.small_input}, the {self.name} engine counts {rule[0]} up "
+                f"to {rule[1]}. Leave the engine's rule out."
+            )
+        patches.check_digits(name, layer.input_bits, chip.dac_bits)
 
 
 OU_PATCH = OuPatchEngine()

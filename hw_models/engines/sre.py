@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hw_models.encodings.offset import unit_columns
 from hw_models.engines.crmp import require_ou_bitlines
-from hw_models.engines.observed import Observed, active_digits, input_codes, observed_of
+from hw_models.engines.observed import Observed, active_digits, driven_codes, observed_of
 from hw_models.engines.walk import (
     LayerWalk,
     array_rows,
@@ -17,6 +18,7 @@ from hw_models.engines.walk import (
     charge,
     require_layers,
 )
+from hw_models.errors import HardwareError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,12 +75,17 @@ class SreEngine:
         """Count from the codes of weights and inputs."""
         require_layers(layers)
         require_ou_bitlines(self.name, self.ou_bitlines, chip)
+        if unit_columns(chip.encoding):
+            raise HardwareError(
+                f"{self.name}: rows of zero cells are dropped, and an offset leaves none, got "
+                f"encoding '{chip.encoding.name}'. Choose differential or two's complement."
+            )
         seen = observed_of(observed, layers)
         walks = [self._walk(*each, chip) for each in zip(layers, seen, strict=True)]
         return charge(layers, walks, chip, shared_adc=True)
 
     def _walk(self, layer: CodedLayer, observed: Observed, chip: Chip) -> LayerWalk:
-        codes = input_codes(self.name, layer, observed)
+        codes = driven_codes(self.name, layer, observed)
         shape, crossbar = layer.shape, chip.crossbar
         height = self.rows_per_read(crossbar)
         slices = chip.encoding.slice_groups(layer.weight_bits, crossbar.bits_per_cell)

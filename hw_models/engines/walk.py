@@ -32,6 +32,7 @@ COMPONENTS = (
     "bus",
     "router",
     "tile_shift_add",
+    "scale_bias",
     "activation",
     "pooling",
     "tile_output_register",
@@ -95,11 +96,15 @@ def array_rows(layer: CodedLayer, chip: Chip) -> Iterator[slice]:
 
 
 def cell_planes(layer: CodedLayer, matrix: int, rows: slice, chip: Chip) -> NDArray[np.uint8]:
-    """Cells of one row block as (copies, K_block, N, G): copies are 2 where signs are arrays."""
+    """Cells of one row block as (copies, K_block, N, G): copies are 2 where signs are arrays.
+
+    Unit columns are left out: they belong to no weight.
+    """
     groups = chip.encoding.slice_groups(layer.weight_bits, chip.crossbar.bits_per_cell)
     found: list[list[NDArray[np.uint8]]] = [[] for _ in range(groups)]
     for plane in chip.encoding.planes(layer, matrix, rows, chip.crossbar, chip.dac_bits):
-        found[plane.group].append(plane.cells)
+        if not plane.unit:
+            found[plane.group].append(plane.cells)
     return np.stack([np.stack(copies) for copies in found], axis=-1)
 
 
@@ -113,7 +118,9 @@ def charge(
     """Coefficients of the cost: every block's power for the time it is busy, or energy per use.
 
     A DAC of v bits takes 2^(v - 1) times the power and area of the 1-bit one (MNSIM 2.0's table:
-    3.9, 7.8, 31.2 uW for 1, 2, 4 bits).
+    3.9, 7.8, 31.2 uW for 1, 2, 4 bits). Every output is multiplied by a scale and added to a bias
+    once, in integers: the steps of weights and inputs, the layer's bias and a batch norm after it
+    are one scale and one bias per output.
 
     Args:
         layers: The network.
@@ -122,15 +129,14 @@ def charge(
         shared_adc: Whether one converter serves all slice groups of an array.
     """
     groups = len(chip.adc_bits)
-    uses_group = np.zeros((len(layers), groups), dtype=np.bool_)
-    conversions = np.zeros((len(layers), groups), dtype=np.int64)
-    adcs = np.zeros((len(layers), groups), dtype=np.int64)
-    for index, (layer, walk) in enumerate(zip(layers, walks, strict=True)):
+    unused = []
+    for layer, walk in zip(layers, walks, strict=True):
         chip.adc_bits_for(layer.shape.name, layer.weight_bits)  # refuses too many groups
-        used = slice(groups - len(walk.conversions), groups)
-        uses_group[index, used] = True
-        conversions[index, used] = walk.conversions
-        adcs[index, used] = walk.adcs
+        unused.append((0,) * (groups - len(walk.conversions)))
+    filled = list(zip(unused, walks, strict=True))
+    conversions = np.array([none + walk.conversions for none, walk in filled], dtype=np.int64)
+    adcs = np.array([none + walk.adcs for none, walk in filled], dtype=np.int64)
+    uses_group = np.arange(groups) >= np.array([len(none) for none in unused])[:, np.newaxis]
     crossbars = np.array([walk.crossbars for walk in walks], dtype=np.int64)
     indexed = any(walk.index_bits for walk in walks)
     components = (*COMPONENTS, INDEX) if indexed else COMPONENTS
@@ -160,15 +166,21 @@ def _energies(
     components: tuple[str, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Joules (L, C) that are fixed, and watts times reads (L, C) that last as long as a read."""
-    k, n, v, matrices = (
-        np.array([getattr(layer.shape, field) for layer in layers], dtype=np.float64)
-        for field in ("wordlines", "outputs", "positions", "groups")
-    )
-    bits = np.array([layer.input_bits for layer in layers], dtype=np.float64)
-    driven_rows, held_columns, read_cells, partial_sums, index_bits = (
-        np.array([getattr(walk, field) for walk in walks], dtype=np.float64)
-        for field in ("driven_rows", "held_columns", "read_cells", "partial_sums", "index_bits")
-    )
+    shapes = [layer.shape for layer in layers]
+    k, n, v, matrices, bits = np.array(
+        [
+            (shape.wordlines, shape.outputs, shape.positions, shape.groups, layer.input_bits)
+            for shape, layer in zip(shapes, layers, strict=True)
+        ],
+        dtype=np.float64,
+    ).T
+    driven_rows, held_columns, read_cells, partial_sums, index_bits = np.array(
+        [
+            (w.driven_rows, w.held_columns, w.read_cells, w.partial_sums, w.index_bits)
+            for w in walks
+        ],
+        dtype=np.float64,
+    ).T
     moved = v * matrices * k * bits
     given = [walk.input_bits_moved for walk in walks]
     inputs_moved = np.array(
@@ -189,6 +201,7 @@ def _energies(
         "bus": (inputs_moved + outputs_moved) * tile.bus_energy_j_per_bit,
         "router": outputs_moved * tile.router_energy_j_per_bit,
         "tile_shift_add": partial_sums * tile.shift_add_energy_j,
+        "scale_bias": v * matrices * n * (tile.scale_energy_j + tile.shift_add_energy_j),
         "activation": v * matrices * n * tile.activation_energy_j,
         "tile_output_register": outputs_moved * tile.output_register_energy_j_per_bit,
         INDEX: index_bits * (tile.edram_energy_j_per_bit + tile.bus_energy_j_per_bit),

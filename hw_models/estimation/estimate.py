@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hw_models.encodings.bit_slices import slice_statistics
+from hw_models.encodings.column_sums import network_statistics
 from hw_models.errors import MappingError
+from hw_models.estimation.digital import not_charged, with_additions
 from hw_models.estimation.schedule import (
     SEQUENTIAL,
     Schedule,
@@ -71,7 +72,8 @@ class LayerEstimate:
         energy_j: Energy by component.
         latency_s: Time of its reads.
         adc_bits_used: Resolution per slice group, most significant first.
-        adc_bits_lossless: Smallest resolution that never clips, likewise.
+        adc_bits_lossless: Smallest resolution that never clips, likewise, in the chip's encoding
+            with its input digits and the rows that its engine reads together.
         nonzero_slice_ratio: Share of weights with a non-zero cell, likewise.
     """
 
@@ -122,6 +124,7 @@ class Estimate:
         adc_energy_j: The ADCs' part of `energy_j`.
         components: (energy in J, area in m2) by component; both sum to the totals.
         layers: By layer, in the order given.
+        not_charged: What the costs leave out, in words.
     """
 
     engine: str
@@ -135,6 +138,7 @@ class Estimate:
     adc_energy_j: float
     components: dict[str, tuple[float, float]]
     layers: tuple[LayerEstimate, ...]
+    not_charged: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
         """`layers` and `components` as `dse explain` prints them, beside the totals."""
@@ -148,6 +152,7 @@ class Estimate:
             "crossbars": self.crossbars,
             "adc_conversions": self.adc_conversions,
             "adc_energy_j": self.adc_energy_j,
+            "not_charged": list(self.not_charged),
             "layers": [layer.to_json() for layer in self.layers],
             "components": {
                 name: {"energy_j": energy, "area_m2": area}
@@ -163,6 +168,7 @@ def estimate_designs(
     *,
     observed: Sequence[Observed] | None = None,
     schedule: Schedule = SEQUENTIAL,
+    additions: Sequence[int] | None = None,
 ) -> DesignCosts:
     """Cost of many designs at once.
 
@@ -172,6 +178,8 @@ def estimate_designs(
         adc_bits: (D, G) integers, slice groups most significant first.
         observed: Input codes and patches of each layer, for engines that count them.
         schedule: Copies of layers, and whether they work at the same time.
+        additions: Element-wise additions after each layer, per image (shortcuts); None leaves
+            them out.
     """
     bits = np.asarray(adc_bits)
     groups = len(chip.adc_bits)
@@ -180,8 +188,8 @@ def estimate_designs(
             f"adc_bits must be (designs, {groups}) like the chip's slice groups, got shape "
             f"{bits.shape}. Wrap a single design in a list."
         )
-    terms = _cost_terms(layers, chip, observed, schedule)
-    return _design_costs(terms, chip, bits, layers, schedule)
+    terms = _cost_terms(layers, chip, observed, schedule, additions)
+    return _design_costs(terms, chip, bits, layers, schedule, _read_times(terms, chip, bits))
 
 
 def estimate(
@@ -191,26 +199,30 @@ def estimate(
     *,
     observed: Sequence[Observed] | None = None,
     schedule: Schedule = SEQUENTIAL,
+    additions: Sequence[int] | None = None,
 ) -> Estimate:
     """Cost of one design, by component and by layer.
 
     Args:
         layers: The network.
         chip: The chip.
-        statistics: `slice_statistics` of each layer on this crossbar, if they are known already.
+        statistics: `network_statistics` of a chip that shares them, if they are known already;
+            they take far longer than the estimate.
         observed: Input codes and patches of each layer, for engines that count them.
         schedule: Copies of layers, and whether they work at the same time.
+        additions: Element-wise additions after each layer, per image (shortcuts); None leaves
+            them out.
     """
-    terms = _cost_terms(layers, chip, observed, schedule)
+    terms = _cost_terms(layers, chip, observed, schedule, additions)
     bits = np.array([chip.adc_bits])
-    costs = _design_costs(terms, chip, bits, layers, schedule)
+    read_times = _read_times(terms, chip, bits)
+    costs = _design_costs(terms, chip, bits, layers, schedule, read_times)
     if statistics is None:
-        rows = min(chip.engine.rows_per_read(chip.crossbar), chip.crossbar.rows_per_read)
-        read = replace(chip.crossbar, ou_wordlines=rows)
-        statistics = [slice_statistics(layer, read) for layer in layers]
-    energies = _layer_energies(terms, chip, bits)[0]
-    latencies = (_read_times(terms, chip, bits) * terms.serial_reads)[0]
-    per_layer = zip(layers, statistics, terms.crossbars, energies, latencies, strict=True)
+        statistics = network_statistics(layers, chip)
+    energies = _layer_energies(terms, chip, bits, read_times)[0].tolist()
+    latencies = (read_times * terms.serial_reads)[0].tolist()
+    crossbars_of = terms.crossbars.tolist()
+    per_layer = zip(layers, statistics, crossbars_of, energies, latencies, strict=True)
     return Estimate(
         engine=chip.engine.name,
         adc=chip.adc.name,
@@ -237,15 +249,16 @@ def estimate(
                 n=layer.shape.outputs,
                 v=layer.shape.positions,
                 groups=layer.shape.groups,
-                crossbars=int(crossbars),
-                energy_j=dict(zip(terms.components, energy.tolist(), strict=True)),
-                latency_s=float(latency),
+                crossbars=crossbars,
+                energy_j=dict(zip(terms.components, energy, strict=True)),
+                latency_s=latency,
                 adc_bits_used=_used_bits(terms, chip, layer),
                 adc_bits_lossless=counted.lossless_adc_bits,
                 nonzero_slice_ratio=counted.nonzero_ratio,
             )
             for layer, counted, crossbars, energy, latency in per_layer
         ),
+        not_charged=not_charged(additions),
     )
 
 
@@ -254,10 +267,13 @@ def _cost_terms(
     chip: Chip,
     observed: Sequence[Observed] | None,
     schedule: Schedule,
+    additions: Sequence[int] | None,
 ) -> CostTerms:
     """What was observed goes to the engine as a keyword, so engines may do without it."""
     given = {} if observed is None else {"observed": observed}
-    return with_copies(chip.engine.cost_terms(layers, chip, **given), chip, schedule)
+    terms = chip.engine.cost_terms(layers, chip, **given)
+    # Copies count areas anew, for the components that an engine has.
+    return with_additions(with_copies(terms, chip, schedule), layers, chip, additions)
 
 
 def _used_bits(terms: CostTerms, chip: Chip, layer: CodedLayer) -> tuple[int, ...]:
@@ -275,14 +291,21 @@ def _converters(terms: CostTerms, bits: NDArray[np.int64]) -> NDArray[np.int64]:
 def _read_times(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> NDArray[np.float64]:
     """(D, L): the slowest slice group of a layer sets the time of its reads."""
     times = chip.adc.conversion_time_s(_converters(terms, bits))
-    slowest = np.stack([times[:, used].max(axis=1) for used in terms.uses_group], axis=1)
+    slowest = np.empty((len(bits), len(terms.uses_group)))
+    alike: dict[bytes, list[int]] = {}
+    for index, used in enumerate(terms.uses_group):
+        alike.setdefault(used.tobytes(), []).append(index)
+    for layers in alike.values():
+        used_times = times[:, terms.uses_group[layers[0]]]
+        slowest[:, layers] = used_times.max(axis=1)[:, np.newaxis]
     return np.asarray(np.maximum(terms.read_time_s, terms.columns_per_adc * slowest))
 
 
-def _layer_energies(terms: CostTerms, chip: Chip, bits: NDArray[np.int64]) -> NDArray[np.float64]:
+def _layer_energies(
+    terms: CostTerms, chip: Chip, bits: NDArray[np.int64], read_times: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(D, L, C)."""
-    read_times = _read_times(terms, chip, bits)[:, :, np.newaxis]
-    energies = terms.fixed_energy_j + read_times * terms.held_power_w_reads
+    energies = terms.fixed_energy_j + read_times[:, :, np.newaxis] * terms.held_power_w_reads
     per_conversion = chip.adc.energy_per_conversion_j(_converters(terms, bits))
     energies[:, :, terms.components.index("adc")] += per_conversion @ terms.conversions.T
     return energies
@@ -294,10 +317,10 @@ def _design_costs(
     bits: NDArray[np.int64],
     layers: Sequence[CodedLayer],
     schedule: Schedule,
+    read_times: NDArray[np.float64],
 ) -> DesignCosts:
     """The sums over layers, without a (D, L, C) array in between."""
     adc = terms.components.index("adc")
-    read_times = _read_times(terms, chip, bits)
     energies = terms.fixed_energy_j.sum(axis=0) + read_times @ terms.held_power_w_reads
     paid = _converters(terms, bits)
     energies[:, adc] += chip.adc.energy_per_conversion_j(paid) @ terms.conversions.sum(axis=0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from math import ceil, isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from hw_models.chip import Chip
     from hw_models.engines.engine import CostTerms
+    from hw_models.engines.observed import Observed
     from hw_models.layer import CodedLayer
 
 
@@ -26,10 +30,12 @@ class Schedule:
 
     A layer held c times does its reads c at a time, on c times the arrays; energy stays. Pipelined
     layers work on different images at once, so images leave every `interval`, the time of the
-    slowest layer ([Shafiee2016], inter-layer pipeline). Within an image, a layer starts when the
-    layer before has done its `lead_positions` (for a convolution, the rows of its window), and
-    ends no earlier than one position of its own after that layer has ended; without
-    `lead_positions` it waits for the whole layer before. Branches of a network count as a chain.
+    slowest layer ([Shafiee2016], inter-layer pipeline). Within an image, positions of a layer take
+    equal times, one after the other; the first position of a layer waits for `lead_positions` of
+    the layer before (for a convolution, the rows of its window), the last for all of them, and
+    those between for evenly more of them. Without `lead_positions` a layer waits for the whole
+    layer before. Branches of a network count as a chain, in the order of the layers, and buffers
+    between layers hold what waits.
 
     Attributes:
         copies: Times that each layer is held; None is once.
@@ -100,13 +106,112 @@ def latency_and_interval(
     if schedule.lead_positions is None:
         return layer_times.sum(axis=1), interval
     leads = _per_layer("lead_positions", schedule.lead_positions, len(layers))
-    begin = np.zeros(len(layer_times))
-    end = np.zeros(len(layer_times))
+    # Position q ends at the largest of offset + slope * q: waiting for inputs that end so, and
+    # working without a pause from the first position on, keep it that form.
+    lines: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    before = 0
     for index, layer in enumerate(layers):
-        positions, time = layer.shape.positions, layer_times[:, index]
-        end = np.maximum(begin + time, end + time / positions)
-        begin = begin + time * min(int(leads[index]), positions) / positions
+        positions = layer.shape.positions
+        each = layer_times[:, index] / positions
+        waits = []
+        first = np.zeros_like(each)  # when position 0 has its inputs
+        if lines:
+            lead = min(int(leads[index - 1]), before)
+            step = 0.0 if positions == 1 else (before - lead) / (positions - 1)
+            needed = before if positions == 1 else lead
+            waits = [(at + slope * (needed - 1), slope * step) for at, slope in lines]
+            first = np.max([at for at, _ in waits], axis=0)
+        lines = [(first + each, each), *((at + each, slope) for at, slope in waits)]
+        before = positions
+    end = np.max([at + slope * (before - 1) for at, slope in lines], axis=0)
     return end, interval
+
+
+def schedule_for(
+    layers: Sequence[CodedLayer],
+    chip: Chip,
+    *,
+    pipelined: bool,
+    crossbars: int | None = None,
+    observed: Sequence[Observed] | None = None,
+) -> Schedule:
+    """The schedule of a network on a chip that has a number of arrays.
+
+    Args:
+        layers: The network.
+        chip: The chip.
+        pipelined: Whether layers work at the same time, each from `lead_positions_of` on.
+        crossbars: Arrays of the chip, which copies of layers fill up; None or 0 is the arrays
+            that the network takes, so that every layer is held once.
+        observed: Input codes and patches of each layer, for engines that count them.
+
+    Raises:
+        MappingError: The network takes more arrays than there are.
+    """
+    if crossbars is not None and crossbars < 0:
+        raise HardwareError(
+            f"schedule.crossbars must be at least 0, got {crossbars}. 0 holds every layer once."
+        )
+    copies = None
+    if crossbars:
+        given = {} if observed is None else {"observed": observed}
+        terms = chip.engine.cost_terms(layers, chip, **given)
+        chosen = balanced_copies if pipelined else fastest_copies
+        copies = chosen(terms, crossbars)
+    leads = lead_positions_of(layers) if pipelined else None
+    return Schedule(copies=copies, pipelined=pipelined, lead_positions=leads)
+
+
+def lead_positions_of(layers: Sequence[CodedLayer]) -> tuple[int, ...]:
+    """Positions of each layer after which the next can begin, as far as their shapes tell.
+
+    A convolution needs the rows of its first window: with a square k x k kernel on a map that is
+    f times as wide as its own (a stride or a pooling between), (k f - 1) rows and k f pixels of
+    the layer before. The kernel follows from the inputs of the layer over the outputs of the one
+    before, the widths from square maps; padding, which the shapes do not tell, would need less.
+    All positions where this does not hold: a fully connected layer, a branch, a map that is not
+    square. The last layer's entry is all of its positions.
+    """
+    leads = [layer.shape.positions for layer in layers]
+    for index, (layer, after) in enumerate(pairwise(layers)):
+        shape, following = layer.shape, after.shape
+        area, rest = divmod(following.wordlines * following.groups, shape.outputs * shape.groups)
+        kernel, width, own = isqrt(area), isqrt(shape.positions), isqrt(following.positions)
+        square = kernel**2 == area and width**2 == shape.positions
+        if rest or not square or own**2 != following.positions or own == 1:
+            continue
+        window = kernel * ceil(width / own)
+        if window and window <= width:
+            leads[index] = min(shape.positions, (window - 1) * width + window)
+    return tuple(leads)
+
+
+def fastest_copies(terms: CostTerms, crossbars: int) -> tuple[int, ...]:
+    """Copies for layers that run one after the other: each goes where an array saves most reads.
+
+    Args:
+        terms: The network held once; its layers' reads are taken to last the same time.
+        crossbars: Arrays of the chip.
+    """
+    left = _arrays_left(terms, crossbars)
+    reads, sizes = terms.serial_reads.tolist(), terms.crossbars.tolist()
+    copies = [1] * len(reads)
+
+    def saved(layer: int) -> float:
+        """Reads saved per array of one more copy, negative for the heap."""
+        held = copies[layer]
+        return -float(reads[layer] / (held * (held + 1)) / sizes[layer])
+
+    heap = [(saved(layer), layer) for layer in range(len(reads)) if sizes[layer] and reads[layer]]
+    heapify(heap)
+    while heap:
+        _, layer = heappop(heap)
+        if sizes[layer] > left or copies[layer] >= reads[layer]:
+            continue  # what is left only shrinks
+        left -= sizes[layer]
+        copies[layer] += 1
+        heappush(heap, (saved(layer), layer))
+    return tuple(copies)
 
 
 def balanced_copies(terms: CostTerms, crossbars: int) -> tuple[int, ...]:
@@ -117,12 +222,7 @@ def balanced_copies(terms: CostTerms, crossbars: int) -> tuple[int, ...]:
         crossbars: Arrays of the chip.
     """
     copies = np.ones(len(terms.crossbars), dtype=np.int64)
-    left = crossbars - int(terms.crossbars.sum())
-    if left < 0:
-        raise MappingError(
-            f"the network takes {int(terms.crossbars.sum())} crossbars, the chip has {crossbars}. "
-            "Raise the number of crossbars or cell.bits."
-        )
+    left = _arrays_left(terms, crossbars)
     while True:
         longest = int(np.argmax(-(-terms.serial_reads // copies)))
         if terms.crossbars[longest] > left or terms.crossbars[longest] == 0:
@@ -131,6 +231,16 @@ def balanced_copies(terms: CostTerms, crossbars: int) -> tuple[int, ...]:
             return tuple(copies.tolist())
         left -= int(terms.crossbars[longest])
         copies[longest] += 1
+
+
+def _arrays_left(terms: CostTerms, crossbars: int) -> int:
+    needed = int(terms.crossbars.sum())
+    if needed > crossbars:
+        raise MappingError(
+            f"the network takes {needed} crossbars, the chip has {crossbars}. "
+            "Raise the number of crossbars or cell.bits."
+        )
+    return crossbars - needed
 
 
 def _per_layer(field: str, values: tuple[int, ...], layers: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hw_models.published import isaac_2016 as isaac
+from hw_models.units import PICO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,9 @@ class TileBlocks:
         router_area_m2: The tile's quarter of a router.
         shift_add_energy_j: One addition of two partial sums.
         shift_add_area_m2: The unit of a tile.
+        scale_energy_j: One output times its scale. ISAAC's table has no such unit; this is the
+            16-bit multiplier of RAELLA in the same library (raella.py, 40 nm, not scaled), whose
+            area it neglects.
         activation_energy_j: One value through one activation unit.
         activation_area_m2: All activation units of a tile.
         pooling_area_m2: The pooling unit; its energy is not modelled.
@@ -43,6 +47,7 @@ class TileBlocks:
     router_area_m2: float = isaac.ROUTER.area_m2
     shift_add_energy_j: float = isaac.TILE_SHIFT_ADD.power_w / isaac.CLOCK_HZ
     shift_add_area_m2: float = isaac.TILE_SHIFT_ADD.area_m2
+    scale_energy_j: float = 0.25 * PICO
     activation_energy_j: float = isaac.ACTIVATION.power_each_w / isaac.CLOCK_HZ
     activation_area_m2: float = isaac.ACTIVATION.area_m2
     pooling_area_m2: float = isaac.POOLING.area_m2

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_STEP_BITS = 8
 
+FLOAT32_EXACT = 1 << 24
+"""Integers of at most this magnitude are exact in float32."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Columns:
@@ -119,8 +122,11 @@ def checked_steps(name: str, step_bits: tuple[int, ...] | None, groups: int) -> 
 def _changed(plane: ColumnPlane, limits: list[int], steps: tuple[int, ...], digit: int) -> Columns:
     limit, step = limits[plane.group], steps[plane.group]
     largest = plane.cells.sum(axis=0, dtype=np.int64) * digit
-    outputs = np.flatnonzero(largest > (limit if step == 0 else 0))
-    cells = np.ascontiguousarray(plane.cells[:, outputs].T)
+    largest = np.broadcast_to(largest, plane.factors.shape)  # a unit column serves all outputs
+    used = (plane.factors != 0) & (largest > (limit if step == 0 else 0))
+    outputs = np.flatnonzero(used)
+    held = np.broadcast_to(plane.cells, (len(plane.cells), len(used)))
+    cells = np.ascontiguousarray(held[:, outputs].T)
     descending = digit * -np.sort(-cells.astype(np.int64), axis=1)
     # A step rounds any sum; a sum of zero stays zero.
     kept = np.cumsum(descending, axis=1) <= limit if step == 0 else np.zeros_like(cells)

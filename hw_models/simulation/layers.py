@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hw_models.errors import MappingError
-from hw_models.simulation.input_codes import input_codes
+from hw_models.simulation.input_codes import driven_columns, input_codes, rounds_inputs
 from hw_models.simulation.mvm import SimulationOptions, SlicedWeights
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class _CrossbarLayer(nn.Module):
         simulation: SimulationOptions,
     ) -> None:
         super().__init__()
+        if layer.patches is not None and chip is not None:
+            layer.patches.check_digits(layer.shape.name, layer.input_bits, chip.dac_bits)
         self.layer = layer
         self.sliced = SlicedWeights(layer, chip, **simulation)
         self._offset_cache: dict[tuple[object, ...], Tensor] = {}
@@ -49,6 +51,15 @@ class _CrossbarLayer(nn.Module):
     def integers(self, codes: Tensor) -> Tensor:
         """The smallest integer type that holds the codes."""
         return codes.to(torch.uint8 if self.layer.input_bits <= 8 else torch.int32)
+
+    def driven(self, columns: Tensor) -> Tensor:
+        """Codes as the wordlines get them: those of weak input patches rounded.
+
+        Shapes:
+            columns: (groups, K, M) integers, as `input_columns` gives them.
+            returns: the same.
+        """
+        return driven_columns(self.layer, columns)
 
     def real(self, product: Tensor, offset_sums: Tensor | None, bias_shape: list[int]) -> Tensor:
         """Real outputs (float64) of integer products.
@@ -107,7 +118,7 @@ class CrossbarLinear(_CrossbarLayer):
         """Real outputs, see the shapes above."""
         columns = self.input_columns(inputs)
         with torch.no_grad():
-            product = self.sliced.product(columns)[0].t()
+            product = self.sliced.product(self.driven(columns))[0].t()
             sums = None
             if self.layer.input_offset != 0.0:
                 sums = self.sliced.signed[0].sum(1).to(inputs.device, torch.float64)
@@ -166,14 +177,27 @@ class CrossbarConv2d(_CrossbarLayer):
         images = inputs if inputs.dim() == 4 else inputs.unsqueeze(0)
         with torch.no_grad():
             codes = F.pad(self.codes(images), self.padding, mode=self.padding_mode)
-            product = self._exact(codes)
-            if self.sliced.can_clip:
-                product = self._clip(product.double(), self.integers(codes))
+            if rounds_inputs(self.layer):
+                product = self._windowed(self.integers(codes))
+            else:
+                product = self._exact(codes)
+                if self.sliced.can_clip:
+                    product = self._clip(product.double(), self.integers(codes))
             sums = None
             if self.layer.input_offset != 0.0:
                 sums = self._offset_sums(images)
             result = self.real(product, sums, [1, -1, 1, 1]).to(inputs.dtype)
         return result if inputs.dim() == 4 else result[0]
+
+    def _windowed(self, codes: Tensor) -> Tensor:
+        """Product of padded integer codes whose rounding differs from window to window."""
+        rows, columns = self._output_size(*codes.shape[2:])
+        images = max(1, IMAGE_CHUNK_MVMS // (rows * columns))
+        parts = []
+        for part in torch.split(codes, images):
+            windows = self.driven(self._windows(part))
+            parts.append(self._to_images(self.sliced.product(windows), part))
+        return torch.cat(parts)
 
     def _exact(self, codes: Tensor) -> Tensor:
         """Exact integer convolution of padded codes, (B, C_out, H_out, W_out)."""

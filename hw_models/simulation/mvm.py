@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from hw_models.errors import HardwareError
-from hw_models.simulation.columns import RowBlock, changed_columns
+from hw_models.simulation.columns import FLOAT32_EXACT, RowBlock, changed_columns
 from hw_models.simulation.noisy_sums import NoisySums
-from hw_models.simulation.torch_sums import FLOAT32_EXACT, TorchSums
+from hw_models.simulation.torch_sums import TorchSums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

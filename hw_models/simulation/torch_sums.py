@@ -8,11 +8,14 @@ CPU three columns whose sums fit a byte share one float32 matrix row, at binary 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from hw_models.simulation.columns import FLOAT32_EXACT
+from hw_models.simulation.table_sums import TableSums, takes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hw_models.simulation.columns import Columns, RowBlock
-
-FLOAT32_EXACT = 1 << 24
-"""Integers of at most this magnitude are exact in float32."""
 
 FIELD_BITS = 8
 FIELDS = 3
@@ -116,6 +116,9 @@ class TorchSums:
         # An accelerator's product may round operands to 10 bits (TF32): no packing there.
         pack = device.type == "cpu"
         self._chunk = CPU_CHUNK if pack else CUDA_CHUNK
+        self._tables: dict[int, TableSums] = {}
+        if pack:
+            blocks = self._take_tables(blocks)
         self._blocks = tuple(
             _Block(
                 matrix=block.matrix,
@@ -126,6 +129,32 @@ class TorchSums:
             )
             for block in blocks
         )
+
+    def _take_tables(self, blocks: Sequence[RowBlock]) -> list[RowBlock]:
+        """Give the matrices for which tables pay to them; the columns that are left."""
+        left: list[RowBlock] = []
+        for matrix in sorted({block.matrix for block in blocks}):
+            own = [block for block in blocks if block.matrix == matrix]
+            narrow = [_narrow(block.columns) for block in own]
+            tabled = [
+                replace(block, columns=block.columns.take(chosen))
+                for block, chosen in zip(own, narrow, strict=True)
+                if chosen.any()
+            ]
+            if takes(tabled):
+                self._tables[matrix] = TableSums(
+                    tabled,
+                    outputs=self.outputs,
+                    input_bits=self.input_bits,
+                    dac_bits=self.dac_bits,
+                )
+                own = [
+                    replace(block, columns=block.columns.take(~chosen))
+                    for block, chosen in zip(own, narrow, strict=True)
+                    if not chosen.all()
+                ]
+            left += own
+        return left
 
     def clipped(self, codes: Tensor) -> Tensor:
         """What the converters cut off.
@@ -147,6 +176,8 @@ class TorchSums:
                     bits = range(low_bit, min(low_bit + per_pass, self.input_bits), self.dac_bits)
                     cut = _block_clipped(block, inputs, bits)
                     lost[block.matrix, :, part].add_(cut, alpha=1 << low_bit)
+        for matrix, tables in self._tables.items():
+            lost[matrix] += tables.clipped(codes[matrix])
         return lost
 
 
@@ -228,12 +259,18 @@ class _Sums:
 def _lay_out(columns: Columns, outputs: int, *, pack: bool) -> list[_Rows]:
     """Packed columns first, then those whose sums exceed a byte, then those with a step."""
     plain = columns.step_bits == 0
-    narrow = plain & (columns.largest_sums < 1 << FIELD_BITS) & pack
+    narrow = _narrow(columns) & pack
     parts = [(narrow, FIELDS), (plain & ~narrow, 1)]
     parts += [(columns.step_bits == step, 1) for step in np.unique(columns.step_bits[~plain])]
     return [
         _rows(columns.take(chosen), outputs, fields) for chosen, fields in parts if chosen.any()
     ]
+
+
+def _narrow(columns: Columns) -> NDArray[np.bool_]:
+    """Columns of step 1 whose sums fit a byte."""
+    chosen: NDArray[np.bool_] = (columns.step_bits == 0) & (columns.largest_sums < 1 << FIELD_BITS)
+    return chosen
 
 
 def _rows(columns: Columns, outputs: int, fields: int) -> _Rows:

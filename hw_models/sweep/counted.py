@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hw_models.chip import Chip
     from hw_models.crossbar import Crossbar
     from hw_models.engines.engine import CostTerms, Engine
+    from hw_models.engines.observed import Observed
     from hw_models.layer import CodedLayer
 
 
@@ -43,12 +44,22 @@ class Counted:
         return self.terms
 
 
-def count_once(layers: Sequence[CodedLayer], chips: Sequence[Chip]) -> list[Chip]:
+def count_once(
+    layers: Sequence[CodedLayer],
+    chips: Sequence[Chip],
+    observed: Sequence[Observed] | None = None,
+) -> list[Chip]:
     """The same chips with engines that have counted the layers.
 
     Converter models and the number of converters change no count but that of the converters, so
     chips that differ in nothing else share one walk.
+
+    Args:
+        layers: The network.
+        chips: That will hold it.
+        observed: Input codes and patches of each layer, for engines that count them.
     """
+    given = {} if observed is None else {"observed": observed}
     known: dict[Chip, CostTerms] = {}
     counted = []
     for chip in chips:
@@ -56,7 +67,7 @@ def count_once(layers: Sequence[CodedLayer], chips: Sequence[Chip]) -> list[Chip
         base = chip.engine if several is None else several.engine
         key = replace(chip, adc=SABERI, adc_bits=(8,) * len(chip.adc_bits), engine=base)
         if key not in known:
-            known[key] = base.cost_terms(layers, key)
+            known[key] = base.cost_terms(layers, key, **given)
         terms = known[key] if several is None else several.shared(known[key], chip)
         counted.append(replace(chip, engine=Counted(engine=chip.engine, terms=terms)))
     return counted

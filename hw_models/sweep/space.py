@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
@@ -11,8 +11,7 @@ import numpy as np
 
 from hw_models.chip import Chip
 from hw_models.converters.converter import MAX_ADC_BITS, MIN_ADC_BITS
-from hw_models.crossbar import Crossbar, lossless_bits
-from hw_models.encodings.bit_slices import lossless_adc_bits, row_blocks
+from hw_models.crossbar import Crossbar
 from hw_models.encodings.differential import DIFFERENTIAL
 from hw_models.engines.isaac import ISAAC
 from hw_models.errors import HardwareError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from hw_models.converters.converter import AdcModel
     from hw_models.encodings.encoding import Encoding
     from hw_models.engines.engine import Engine
-    from hw_models.layer import CodedLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,38 +135,6 @@ def supported_bits(adc: AdcModel) -> tuple[int, ...]:
             f"{MAX_ADC_BITS} bits, got none. Repair the model."
         )
     return tuple(there)
-
-
-def network_lossless_bits(layers: Sequence[CodedLayer], chip: Chip) -> NDArray[np.int64]:
-    """(G,) smallest resolution of each slice group at which no layer clips.
-
-    Args:
-        layers: The network.
-        chip: Its engine says how many rows are read together.
-    """
-    rows = min(chip.engine.rows_per_read(chip.crossbar), chip.crossbar.rows_per_read)
-    read = replace(chip, crossbar=replace(chip.crossbar, ou_wordlines=rows))
-    most = np.ones(len(chip.adc_bits), dtype=np.int64)
-    for layer in layers:
-        if chip.encoding == DIFFERENTIAL and chip.dac_bits == 1:
-            bits = lossless_adc_bits(layer, read.crossbar)
-        else:
-            bits = tuple(lossless_bits(largest) for largest in _worst_sums(layer, read))
-        most[len(most) - len(bits) :] = np.maximum(most[len(most) - len(bits) :], bits)
-    return most
-
-
-def _worst_sums(layer: CodedLayer, chip: Chip) -> tuple[int, ...]:
-    """Largest sum that a column of each slice group can have, with every input at its maximum."""
-    crossbar, encoding = chip.crossbar, chip.encoding
-    worst = [0] * encoding.slice_groups(layer.weight_bits, crossbar.bits_per_cell)
-    digit = (1 << chip.dac_bits) - 1
-    for matrix in range(layer.shape.groups):
-        for rows in row_blocks(layer.shape.wordlines, crossbar.wordlines, crossbar.rows_per_read):
-            for plane in encoding.planes(layer, matrix, rows, crossbar, chip.dac_bits):
-                largest = int(plane.cells.sum(axis=0, dtype=np.int64).max()) * digit
-                worst[plane.group] = max(worst[plane.group], largest)
-    return tuple(worst)
 
 
 def n_combinations(resolutions: Sequence[Sequence[int]]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hw_models.encodings.column_sums import network_lossless_bits
 from hw_models.errors import HardwareError, MappingError
 from hw_models.estimation.estimate import estimate_designs
 from hw_models.sweep.counted import count_once
@@ -14,7 +15,6 @@ from hw_models.sweep.front import non_dominated
 from hw_models.sweep.space import (
     combinations,
     n_combinations,
-    network_lossless_bits,
     supported_bits,
 )
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from hw_models.chip import Chip
     from hw_models.converters.converter import AdcModel
+    from hw_models.engines.observed import Observed
     from hw_models.layer import CodedLayer
     from hw_models.sweep.space import HardwareSpace
 
@@ -164,6 +165,7 @@ def sweep(
     *,
     objectives: Sequence[str] = OBJECTIVES,
     most_designs: int = MOST_DESIGNS,
+    observed: Sequence[Observed] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SweepResult:
     """Price every design of a space and keep the exact front.
@@ -173,6 +175,7 @@ def sweep(
         space: What is tried.
         objectives: Fields of `SweptCosts` or `missing_adc_bits`, all to be small.
         most_designs: More than these are refused.
+        observed: Input codes and patches of each layer, for engines that count them.
         progress: Told designs done and designs in all.
 
     Raises:
@@ -200,7 +203,7 @@ def sweep(
         )
     fronts = (_RunningFront(objectives), _RunningFront(objectives))
     n_lossless = done = 0
-    counted = count_once(layers, chips)
+    counted = count_once(layers, chips, observed)
     for number, (chip, enough, values) in enumerate(zip(counted, lossless, tried, strict=True)):
         in_all = n_combinations(values)
         for start in range(0, in_all, CHUNK):

@@ -59,7 +59,6 @@ def one_read(
 ) -> int:
     """One output of the rows that are read together in one cycle; `inputs` are its digits."""
     bits, base = layer.weight_bits, 2**design.crossbar.bits_per_cell
-    driven = sum(inputs)
     total = 0
     if encoding == "differential":
         for significance, converter in enumerate(reversed(converters)):
@@ -88,8 +87,11 @@ def one_read(
         if turned:
             column = [base - 1 - cell for cell in column]
         value = converter.read(sum(c * d for c, d in zip(column, inputs, strict=True)))
-        total += base**significance * ((base - 1) * driven - value if turned else value)
-    return total - 2**bits * driven
+        unit = converter.read(sum(1 * d for d in inputs))  # a cell of 1 on every wordline
+        total += base**significance * ((base - 1) * unit - value if turned else value)
+        if significance == len(converters) - 1:
+            total -= 2**bits * unit
+    return total
 
 
 def brute_force(
@@ -284,6 +286,34 @@ def test_flipped_columns_are_exact_with_one_adc_bit_less_than_a_full_column() ->
     assert flipped.crossbar.full_column_adc_bits() == 9
     assert not SlicedWeights(layer, flipped).can_clip
     assert SlicedWeights(layer, replace(flipped, encoding=OFFSET)).can_clip
+
+
+def test_the_unit_column_clips_in_the_converter_of_its_array() -> None:
+    """100 rows of weight -64 store 0 in 7 bits: nothing but unit columns conducts."""
+    layer = coded_layer(wordlines=100, outputs=2, weight_bits=6, input_bits=1, zero_share=0.0)
+    layer.magnitudes[...] = 63
+    layer.signs[...] = -1  # stored as 1: the lowest of four 2-bit cells
+    ones = torch.ones(1, 100, 1, dtype=torch.uint8)
+    wide = replace(chip((7, 7, 7, 7)), encoding=OFFSET)
+    assert SlicedWeights(layer, wide).product(ones).flatten().tolist() == [-6300, -6300]
+    # The offset is a bit of the top group; its unit column has 100 rows of 1.
+    low_top = replace(chip((5, 7, 7, 7)), encoding=OFFSET)
+    assert lossless_bits_of(layer, low_top) == (7, 1, 1, 7)
+    expected = 100 - 64 * 31
+    assert SlicedWeights(layer, low_top).product(ones).flatten().tolist() == [expected] * 2
+    low_others = replace(chip((7, 1, 1, 7)), encoding=OFFSET)
+    assert not SlicedWeights(layer, low_others).can_clip
+
+
+def test_flipping_saves_no_bit_where_the_unit_column_needs_it() -> None:
+    """128 rows of 1-bit cells: columns need 7 bits when flipped, the unit column 8."""
+    layer = coded_layer(wordlines=128, outputs=2, weight_bits=1, zero_share=0.0)
+    layer.magnitudes[...] = 1
+    layer.signs[...] = 1  # stored as 3
+    design = replace(chip((8, 8), bits_per_cell=1), encoding=ISAAC_FLIP)
+    assert design.crossbar.encoded_adc_bits() == design.crossbar.full_column_adc_bits() == 8
+    assert not SlicedWeights(layer, design).can_clip
+    assert SlicedWeights(layer, replace(design, adc_bits=(7, 7))).can_clip
 
 
 def test_an_ou_never_joins_rows_of_two_arrays() -> None:

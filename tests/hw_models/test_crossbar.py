@@ -60,3 +60,28 @@ def test_an_ou_asks_for_the_adc_of_its_rows() -> None:
     crossbar = Crossbar(wordlines=128, bitlines=8, bits_per_cell=2, ou_wordlines=16)
     assert crossbar.rows_per_read == 16
     assert crossbar.full_column_adc_bits() == 6
+
+
+@given(
+    rows=st.integers(1, 600),
+    cell_bits=st.integers(1, 4),
+    dac_bits=st.integers(1, 3),
+    share=st.floats(0.0, 1.0),
+)
+def test_flipped_columns_and_their_unit_column_fit_the_encoded_bits(
+    rows: int, cell_bits: int, dac_bits: int, share: float
+) -> None:
+    crossbar = Crossbar(wordlines=rows, bitlines=1, bits_per_cell=cell_bits)
+    bits = crossbar.encoded_adc_bits(dac_bits=dac_bits)
+    full = crossbar.full_column_adc_bits(dac_bits=dac_bits)
+    assert full - 1 <= bits <= full
+    digit, largest = 2**dac_bits - 1, 2**cell_bits - 1
+    column = int(share * rows * largest)
+    if column * digit >= 2 ** (full - 1):
+        column = rows * largest - column
+    assert max(column, rows) * digit <= 2**bits - 1
+
+
+def test_isaacs_encoding_saves_one_bit_of_nine() -> None:
+    crossbar = Crossbar(wordlines=128, bitlines=128, bits_per_cell=2)
+    assert (crossbar.full_column_adc_bits(), crossbar.encoded_adc_bits()) == (9, 8)

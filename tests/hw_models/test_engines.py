@@ -145,6 +145,12 @@ def test_a_flipped_column_saves_an_adc_bit_and_costs_a_column() -> None:
     assert after.adc_energy_j < before.adc_energy_j / 2
 
 
+def test_row_compression_has_nothing_to_drop_under_an_offset() -> None:
+    chip = replace(design(SRE), encoding=ISAAC_FLIP)
+    with pytest.raises(HardwareError, match=r"sre: rows of zero cells.*got encoding 'isaac_flip'"):
+        estimate(network(), chip)
+
+
 def test_crmp_takes_two_arrays_per_bit_of_the_layer() -> None:
     layers = [
         coded_layer(wordlines=576, outputs=200, weight_bits=bits, name=f"{bits}-bit")

@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw_models.encodings.bit_slices import slice_statistics
+from hw_models.encodings.column_sums import network_lossless_bits, network_statistics
+from hw_models.encodings.differential import DIFFERENTIAL
+from hw_models.encodings.encoding import Encoding
+from hw_models.encodings.offset import ISAAC_FLIP, OFFSET
+from hw_models.encodings.twos_complement import TWOS_COMPLEMENT
 from hw_models.errors import MappingError
 from hw_models.estimation.estimate import estimate, estimate_designs
 from hw_models.layer import CodedLayer
+from hw_models.simulation.mvm import clipping_possible
 from hw_models.units import NANO
 from tests.hw_models.coded_layers import chip, coded_layer
 
@@ -158,6 +163,7 @@ def test_data_movement_and_digital_work_follow_from_the_shapes() -> None:
         "router": written_bits * 20.74e-12 / 256,
         "tile_output_register": written_bits * 1.68e-3 / 1.2e9 / 256,
         "tile_shift_add": values * 2 * 0.05e-3 / 1.2e9,
+        "scale_bias": values * (0.25e-12 + 0.05e-3 / 1.2e9),
         "activation": values * 0.26e-3 / 1.2e9,
         "pooling": 0.0,
     }
@@ -197,10 +203,57 @@ def test_a_begun_ima_is_a_whole_ima() -> None:
 
 def test_statistics_known_before_are_used() -> None:
     design = chip()
-    counted = [slice_statistics(layer, design.crossbar) for layer in NETWORK]
+    counted = network_statistics(NETWORK, design)
     assert estimate(NETWORK, design, counted) == estimate(NETWORK, design)
     marked = [replace(one, nonzero_ratio=(0.125,)) for one in counted]
     assert estimate(NETWORK, design, marked).layers[0].nonzero_slice_ratio == (0.125,)
+
+
+@pytest.mark.parametrize("encoding", [DIFFERENTIAL, OFFSET, ISAAC_FLIP, TWOS_COMPLEMENT])
+@pytest.mark.parametrize(("dac_bits", "ou_wordlines"), [(1, None), (2, None), (1, 9)])
+def test_lossless_bits_are_those_of_the_chip_as_it_is(
+    encoding: Encoding, dac_bits: int, ou_wordlines: int | None
+) -> None:
+    crossbar = replace(chip().crossbar, ou_wordlines=ou_wordlines)
+    design = replace(chip((8,) * 5), crossbar=crossbar, encoding=encoding, dac_bits=dac_bits)
+    for layer, found in zip(NETWORK, estimate(NETWORK, design).layers, strict=True):
+        lossless = found.adc_bits_lossless
+        assert len(lossless) == len(found.nonzero_slice_ratio) == len(found.adc_bits_used)
+        bits = (8,) * (5 - len(lossless)) + lossless
+        assert not clipping_possible(layer, replace(design, adc_bits=bits))
+        for group, enough in enumerate(bits):
+            if enough > 1 and group >= 5 - len(lossless):
+                fewer = (*bits[:group], enough - 1, *bits[group + 1 :])
+                assert clipping_possible(layer, replace(design, adc_bits=fewer))
+    most = network_lossless_bits(NETWORK, design)
+    alone = [found.adc_bits_lossless for found in estimate(NETWORK, design).layers]
+    for group in range(1, 6):
+        assert most[-group] == max([1, *(bits[-group] for bits in alone if group <= len(bits))])
+
+
+@pytest.mark.parametrize("encoding", [DIFFERENTIAL, OFFSET, TWOS_COMPLEMENT])
+def test_nonzero_ratios_count_the_cells_of_the_encoding(encoding: Encoding) -> None:
+    layer = coded_layer(wordlines=4, outputs=1, weight_bits=6)
+    layer.magnitudes[0, :, 0] = (0, 1, 5, 16)
+    layer.signs[0, :, 0] = (0, 1, -1, 1)
+    design = replace(chip((8,) * 4), encoding=encoding)
+    cells = [_digits(encoding, code) for code in (0, 1, -5, 16)]
+    counted = tuple(sum(c != "0" for c in column) / 4 for column in zip(*cells, strict=True))
+    found = estimate([layer], design).layers[0].nonzero_slice_ratio
+    assert found == counted
+
+
+def _digits(encoding: Encoding, code: int) -> str:
+    """Cells of a 6-bit weight in 2-bit cells, as text of base 4."""
+    if encoding is DIFFERENTIAL:
+        return _base4(abs(code), 3)
+    if encoding is OFFSET:
+        return _base4(code + 64, 4)
+    return str(int(code < 0)) + _base4(code % 64, 3)
+
+
+def _base4(value: int, count: int) -> str:
+    return "".join(str(value // 4**place % 4) for place in reversed(range(count)))
 
 
 def test_json_follows_the_explain_schema() -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from hw_models.engines.isaac import ISAAC
 from hw_models.errors import HardwareError, MappingError
 from hw_models.estimation.estimate import estimate, estimate_designs
-from hw_models.estimation.schedule import Schedule, balanced_copies
+from hw_models.estimation.schedule import (
+    Schedule,
+    balanced_copies,
+    latency_and_interval,
+    lead_positions_of,
+    schedule_for,
+)
 from hw_models.layer import CodedLayer
 from hw_models.units import NANO
 from tests.hw_models.coded_layers import chip, coded_layer
@@ -85,6 +92,64 @@ def test_a_network_larger_than_the_chip_is_refused() -> None:
     terms = ISAAC.cost_terms(network(), chip())
     with pytest.raises(MappingError, match=r"the network takes \d+ crossbars, the chip has 3"):
         balanced_copies(terms, 3)
+
+
+def test_a_layer_that_starves_keeps_the_next_one_waiting() -> None:
+    """conv2 waits for conv1 all the time, so fc's slow work begins when conv1 ends."""
+    layers = [
+        coded_layer(n, wordlines=9, outputs=4, positions=v, weight_bits=2, input_bits=1)
+        for n, v in enumerate((9, 9, 9))
+    ]
+    times = [[9.0, 0.9, 90.0]]
+    leads = Schedule(pipelined=True, lead_positions=(1, 5, 1))
+    latency, interval = latency_and_interval(np.array(times), layers, leads)
+    # Five positions of conv1 end at 5, of conv2 at 5.1.
+    assert latency[0] == pytest.approx(5.1 + 90.0)
+    assert interval[0] == 90.0
+
+
+def test_leads_follow_from_the_shapes() -> None:
+    def conv(inputs: int, kernel: int, outputs: int, size: int, groups: int = 1) -> CodedLayer:
+        return coded_layer(
+            wordlines=inputs // groups * kernel**2,
+            outputs=outputs // groups,
+            positions=size**2,
+            groups=groups,
+        )
+
+    layers = [
+        conv(3, 3, 4, 12),  # 12 x 12, the next has 3 x 3 on the same map: 2 rows and 3 pixels
+        conv(4, 3, 8, 12),  # the next halves the map: 5 rows and 6 pixels
+        conv(8, 3, 8, 6, groups=8),  # depthwise; the next is 1 x 1: one pixel
+        conv(8, 1, 16, 6),  # the next has fewer inputs than this has outputs, a branch: all
+        conv(8, 1, 16, 6),  # fully connected after it: all
+        coded_layer(wordlines=16 * 36, outputs=10),
+    ]
+    assert lead_positions_of(layers) == (2 * 12 + 3, 5 * 12 + 6, 1, 36, 36, 1)
+
+
+def test_a_schedule_for_a_chip_fills_its_arrays() -> None:
+    layers, design = network(), chip()
+    needed = estimate(layers, design).crossbars
+    assert schedule_for(layers, design, pipelined=False) == Schedule()
+    assert schedule_for(layers, design, pipelined=False, crossbars=0) == Schedule()
+    piped = schedule_for(layers, design, pipelined=True)
+    assert piped == Schedule(pipelined=True, lead_positions=lead_positions_of(layers))
+    for pipelined in (False, True):
+        once = schedule_for(layers, design, pipelined=pipelined)
+        rich = schedule_for(layers, design, pipelined=pipelined, crossbars=5 * needed)
+        assert rich.copies is not None
+        assert max(rich.copies) > 1
+        before = estimate(layers, design, schedule=once)
+        after = estimate(layers, design, schedule=rich)
+        assert needed < after.crossbars <= 5 * needed
+        assert after.latency_s < before.latency_s
+        assert after.interval_s < before.interval_s
+        assert after.energy_j == pytest.approx(before.energy_j)
+    with pytest.raises(MappingError, match=r"the network takes \d+ crossbars, the chip has 3"):
+        schedule_for(layers, design, pipelined=False, crossbars=3)
+    with pytest.raises(HardwareError, match=r"schedule\.crossbars must be at least 0, got -1"):
+        schedule_for(layers, design, pipelined=True, crossbars=-1)
 
 
 @pytest.mark.parametrize("field", ["copies", "lead_positions"])

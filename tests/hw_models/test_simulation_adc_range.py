@@ -7,9 +7,18 @@ import pytest
 import torch
 from torch import nn
 
+from hw_models.encodings.differential import DIFFERENTIAL
+from hw_models.encodings.encoding import Encoding
 from hw_models.encodings.offset import OFFSET
 from hw_models.errors import MappingError
-from hw_models.simulation.adc_range import best_steps, calibrated_steps, read_out, squared_errors
+from hw_models.simulation.adc_range import (
+    best_output_steps,
+    best_steps,
+    calibrated_steps,
+    output_products,
+    read_out,
+    squared_errors,
+)
 from hw_models.simulation.convert import to_crossbars
 from hw_models.simulation.mvm import SlicedWeights
 from tests.hw_models.coded_layers import chip, coded_layer
@@ -56,6 +65,47 @@ def test_the_chosen_steps_have_the_least_error_and_improve_the_product() -> None
         assert (stepped - exact).square().mean() < 0.2 * (clipped - exact).square().mean()
 
 
+@pytest.mark.parametrize("encoding", [DIFFERENTIAL, OFFSET], ids=lambda each: each.name)
+def test_output_products_give_the_error_of_the_simulated_outputs(encoding: Encoding) -> None:
+    layer = coded_layer(4, wordlines=70, outputs=3, groups=2)
+    design = replace(chip((3, 2, 4, 3, 3)), encoding=encoding)
+    codes = np.random.default_rng(5).integers(0, 256, (2, 70, 12))
+    products = output_products(layer, design, codes)
+    groups = range(len(products))
+    inputs = torch.from_numpy(codes)
+    exact = SlicedWeights(layer, None).product(inputs)
+    for steps in ((0, 0, 0, 0, 0), (2, 1, 0, 3, 4), (8, 0, 5, 0, 2)):
+        chosen = steps[-len(products) :]
+        found = SlicedWeights(layer, design, step_bits=chosen).product(inputs)
+        error = sum(products[g, chosen[g], h, chosen[h]] for g in groups for h in groups)
+        assert error == pytest.approx(float((found - exact).square().sum()), rel=1e-9)
+
+
+def test_steps_chosen_by_outputs_have_no_larger_error_there() -> None:
+    better = 0
+    for seed in range(6):
+        layer = coded_layer(seed, wordlines=150, outputs=5)
+        design, codes = chip((2, 3, 3, 3)), codes_of(seed, 150)
+        inputs = torch.from_numpy(codes)
+        exact = SlicedWeights(layer, None).product(inputs)
+        by_sums, by_outputs = (
+            float(
+                (
+                    SlicedWeights(layer, design, step_bits=choose(layer, design, codes)).product(
+                        inputs
+                    )
+                    - exact
+                )
+                .square()
+                .sum()
+            )
+            for choose in (best_steps, best_output_steps)
+        )
+        assert by_outputs <= by_sums
+        better += by_outputs < by_sums
+    assert better > 0
+
+
 def test_a_network_is_calibrated_layer_by_layer_and_repeats() -> None:
     network = nn.Sequential(
         nn.Conv2d(2, 6, 3, stride=2, padding=1, groups=2),
@@ -73,6 +123,10 @@ def test_a_network_is_calibrated_layer_by_layer_and_repeats() -> None:
     assert steps == calibrated_steps(network, layers, design, images, seed=1, mvms=20)
     assert set(steps) == {"0", "3"}
     assert max(steps["3"]) > 0
+    by_outputs = calibrated_steps(
+        network, layers, design, images, seed=1, mvms=20, criterion="outputs"
+    )
+    assert set(by_outputs) == {"0", "3"}
     exact = to_crossbars(network, layers, None)(images)
     clipped = to_crossbars(network, layers, design)(images)
     stepped = to_crossbars(network, layers, design, adc_steps=steps)(images)
@@ -82,3 +136,15 @@ def test_a_network_is_calibrated_layer_by_layer_and_repeats() -> None:
 def test_calibration_without_mvms_is_refused() -> None:
     with pytest.raises(MappingError, match="at least 1 MVM per layer, got mvms=0"):
         calibrated_steps(nn.Linear(4, 3), {}, chip(), torch.rand(1, 4), seed=0, mvms=0)
+
+
+def test_an_unknown_criterion_is_refused() -> None:
+    with pytest.raises(MappingError, match="by 'column_sums' or 'outputs', got 'luck'"):
+        calibrated_steps(
+            nn.Linear(4, 3),
+            {},
+            chip(),
+            torch.rand(1, 4),
+            seed=0,
+            criterion="luck",  # type: ignore[arg-type]
+        )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
+import torch
 
+from dse.quantizers.apot import apot_levels
+from dse.quantizers.clipped import ClippedGrid
+from dse.quantizers.pot import pot_levels
 from hw_models.converters.bits_net import BITS_NET as BITS_NET_ADC
 from hw_models.published.bits_net import (
     ADC_ENERGY_J,
@@ -76,3 +82,48 @@ def test_expected_energy_of_the_sets_on_uniform_weights() -> None:
         borders = np.concatenate([[0.0], (np.array(levels[1:]) + levels[:-1]) / 2, [1.0]])
         energy = float(np.diff(borders) @ weight_energy_j(code(levels))) / PICO
         assert energy == pytest.approx(expected, abs=5e-4)
+
+
+UNIFORM_4_BIT = tuple(k / 7 for k in range(8))
+EXPECTED_PJ = {
+    "BitS #1": (SET_1, 2.091, 1.873, 1.982),
+    "BitS #2": (SET_2, 1.841, 1.674, 1.764),
+    "PoT 4 bit": (pot_levels(4), 1.609, 1.608, 1.611),
+    "APoT 4 bit": (apot_levels(4), 2.708, 2.447, 2.538),
+    "APoT 5 bit": (apot_levels(5), 2.187, 2.032, 2.093),
+    "uniform 4 bit": (UNIFORM_4_BIT, 2.756, 2.238, 2.440),
+}
+"""Expected energy of a weight, cells and ADC, by level set: |u| uniform on 0..1; weights normal
+and clipped at 3 standard deviations; at 2."""
+
+
+@pytest.mark.parametrize("name", list(EXPECTED_PJ))
+@pytest.mark.parametrize("column", ["uniform", "a = 3", "a = 2"])
+def test_energy_of_quantised_weights(name: str, column: str) -> None:
+    """What the quantiser stores for a fine grid of quantiles, within 2 %."""
+    levels, uniform, three, two = EXPECTED_PJ[name]
+    points = (np.arange(20_001) + 0.5) / 20_001
+    if column == "uniform":
+        # without normalisation: mean 0 and spread 1, so that the threshold is the largest weight
+        weights = 2 * points - 1
+        threshold, expected = 1 / weights.std(ddof=1), uniform
+    else:
+        normal = NormalDist()
+        weights = np.array([normal.inv_cdf(point) for point in points])
+        threshold, expected = {"a = 3": (3.0, three), "a = 2": (2.0, two)}[column]
+    grid = ClippedGrid(levels, normalised=True)
+    torch.nn.init.constant_(grid.threshold, threshold)
+    magnitudes = grid.codes(torch.tensor(weights)).magnitudes.numpy()
+    assert weight_energy_j(magnitudes).mean() / PICO == pytest.approx(expected, rel=0.02)
+
+
+def test_eleven_cells_of_the_sets() -> None:
+    """None in BitS; four in ten weights of APoT 4 bit have one in Q2.6."""
+    normal = NormalDist()
+    weights = torch.tensor([normal.inv_cdf((k + 0.5) / 9999) for k in range(9999)])
+    shares = []
+    for levels in (SET_1, SET_2, apot_levels(4)):
+        magnitudes = ClippedGrid(levels, normalised=True).codes(weights).magnitudes.numpy()
+        shares.append((cells(magnitudes) == 3).any(axis=-1).mean())
+    assert shares[:2] == [0, 0]
+    assert shares[2] == pytest.approx(0.39, abs=0.01)

@@ -82,7 +82,7 @@ def test_without_narrowing_every_knob_stands_at_its_default() -> None:
     space = narrow(CATALOGUE, {}, {})
     assert not space.free()
     point = draw_design(space, randomly(0))
-    assert point.engine == "isaac"
+    assert point.engine.name == "isaac"
     assert point.crossbar.wordlines == 128
     assert point.adc.bits == (8, 8, 8, 8)
     assert point.quantizer.name == "fixed_point"

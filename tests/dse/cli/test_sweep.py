@@ -119,9 +119,9 @@ def test_slice_groups_and_objectives_can_be_named(here: Path) -> None:
         ("wordlines", "takes path=domain"),
         ("regularizer=l1", "regularizer is none of crossbar"),
         ("crossbar.wordlines=[100]", "leaves the domain"),
-        ("crossbar.rows=64", "there is no such knob"),
-        ("adc.per_array=0", "a value of 1..512 or a list of them, got 0"),
-        ("encoding=[sign]", "a value of \\[differential, offset"),
+        ("crossbar.rows=64", "crossbar.rows is none of crossbar.wordlines"),
+        ("adc.per_array=0", "adc.per_array: \\[0\\] leaves the domain 1..512"),
+        ("encoding=[sign]", "encoding: \\[sign\\] leaves the domain \\[differential"),
         ("adc.bits=[", "is not YAML"),
     ],
 )

@@ -57,6 +57,32 @@ def test_every_choice_of_a_subset_has_a_digest_of_its_own() -> None:
     assert data.subset(train=5).digest == make().subset(train=5).digest
 
 
+def test_another_normalisation_is_another_data_set_of_the_same_images() -> None:
+    data = make()
+    other = data.with_normalisation((0.0,), (1.0,))
+    assert other.train_images is data.train_images
+    assert other.normalised(torch.full((1, 1, 1, 1), 51).byte()).item() == pytest.approx(0.2)
+    assert other.digest != data.digest
+    assert data.with_normalisation((0.0,), (0.5,)).digest != other.digest
+    assert data.with_normalisation(data.mean, data.std) is data
+    subset, same = other.subset(train=9), data.subset(train=9).with_normalisation((0.0,), (1.0,))
+    assert torch.equal(subset.train_images, same.train_images)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ((0.5,), (0.0,), r"deviations are above 0, got \(0.0,\)"),
+        ((0.5, 0.5), (1.0, 1.0), "one value for each of 1 channels, got 2 and 2"),
+    ],
+)
+def test_an_impossible_normalisation_is_refused(
+    mean: tuple[float, ...], std: tuple[float, ...], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        make().with_normalisation(mean, std)
+
+
 @pytest.mark.parametrize("count", [0, -1, 51])
 def test_a_subset_larger_than_the_data_is_refused(count: int) -> None:
     with pytest.raises(DataError, match=r"numbers: a subset takes 1 to 50 training images, got"):

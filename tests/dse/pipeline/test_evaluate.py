@@ -10,7 +10,8 @@ import pytest
 from dse.catalogue import design_space
 from dse.evaluation import Evaluation, Failure
 from dse.metrics import SI_METRICS
-from dse.pipeline.evaluate import EvaluationSettings, Evaluator
+from dse.pipeline.evaluate import Evaluator
+from dse.pipeline.settings import EvaluationSettings
 from dse.spec import TaskSpec, TrainingSpec
 from search_spaces.design_point import DesignPoint
 from search_spaces.draw import draw_design

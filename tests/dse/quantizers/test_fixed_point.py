@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dse.quantizers.fixed_point import FIXED_POINT, range_exponent
+from dse.quantizers.fixed_point import FIXED_POINT, FixedPointGrid, range_exponent
 from dse.quantizers.prepare import parameter_codes, prepare
 from dse.quantizers.quantizer import codes
 from search_spaces.quantizer import FixedPointKnobs
@@ -93,3 +93,19 @@ def test_a_prepared_layer_computes_with_its_codes_and_learns_through_them() -> N
     pull = torch.randn(3, 4)
     (linear.weight * pull).sum().backward()
     assert torch.equal(linear.parametrizations.weight.original.grad, pull)
+
+
+@given(st.lists(floats, min_size=1, max_size=40), st.integers(2, 8))
+def test_compiled_and_torch_levels_are_the_same(values: list[float], bits: int) -> None:
+    weights = torch.tensor(values)
+    compiled, by_torch = (FixedPointGrid(bits).levels(w) for w in (weights, weights.double()))
+    assert compiled.shown is not None
+    assert by_torch.shown is None
+    assert compiled.step == by_torch.step
+    assert torch.equal(compiled.signed.double(), by_torch.signed)
+    assert torch.equal(compiled.shown.double(), by_torch.signed * by_torch.step)
+
+
+def test_a_weight_that_is_no_number_shows() -> None:
+    shown = FixedPointGrid(8)(torch.tensor([math.nan, 1.0]))
+    assert shown.isnan().tolist() == [True, False]

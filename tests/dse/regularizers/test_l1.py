@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from dse.quantizers.fixed_point import FIXED_POINT
+from dse.quantizers.fixed_point import FixedPointGrid
 from dse.regularizers.l1 import L1
 from dse.regularizers.none import NONE
-from search_spaces.quantizer import FixedPointKnobs
 from search_spaces.regularizer import L1Knobs, NoRegularizerKnobs
 
 
@@ -23,8 +22,7 @@ def test_l1_is_the_gradient_of_its_value() -> None:
     ours = tensors()
     penalty = L1.penalty(
         L1Knobs(strength=10.0),
-        quantizer=FIXED_POINT,
-        quantizer_knobs=FixedPointKnobs(),
+        grids=[FixedPointGrid(8) for _ in ours],
         slice_bits=2,
     )
     penalty.add_gradient_(ours)
@@ -43,8 +41,7 @@ def test_no_regulariser_adds_nothing() -> None:
     ours = tensors()
     penalty = NONE.penalty(
         NoRegularizerKnobs(),
-        quantizer=FIXED_POINT,
-        quantizer_knobs=FixedPointKnobs(),
+        grids=[FixedPointGrid(8) for _ in ours],
         slice_bits=2,
     )
     penalty.add_gradient_(ours)

@@ -1,0 +1,1 @@
+"""Bit flips on integer codes after training, one scheme per file."""
