@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -306,18 +306,22 @@ def main() -> None:
     )
     dense = coded(data, state, weight_bits=MAGNITUDE_BITS)
     retrain = arguments.retrain_epochs
-    networks = {
-        "Dense, 8-bit weights and inputs": dense,
-        "Dense, 6-bit weights and inputs": coded(
+    makers: dict[str, Callable[[], CompressedNetwork]] = {
+        "Dense, 8-bit weights and inputs": lambda: dense,
+        "Dense, 6-bit weights and inputs": lambda: coded(
             data, state, weight_bits=5, input_knobs=InputKnobs(bits=6)
         ),
-        f"Pruned to {100 * NONZERO_SHARE:g} % of the weights": pruned(data, state, retrain),
-        "Patches of 8 weights": patched(data, state, retrain),
-        f"Bit flips, S = {FLIPS.terms}, tau = {FLIPS.tau:g}": flipped(data, dense),
+        f"Pruned to {100 * NONZERO_SHARE:g} % of the weights": lambda: pruned(
+            data, state, retrain
+        ),
+        "Patches of 8 weights": lambda: patched(data, state, retrain),
+        f"Bit flips, S = {FLIPS.terms}, tau = {FLIPS.tau:g}": lambda: flipped(data, dense),
     }
     images = data.normalised(data.test_images[:IMAGES])
     tables, report = [], {}
-    for title, network in networks.items():
+    for title, make in makers.items():
+        print(f"{title} ...", flush=True)
+        network = make()
         layers = network.layers
         observed = observe(
             network_with(TASK, network.state), layers, images, positions=POSITIONS, seed=0

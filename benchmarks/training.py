@@ -3,8 +3,8 @@
 On `mlp_mnist` and on ResNet-20 with CIFAR-10 (`--data`, or the environment variable DSE_DATA;
 without either, random images of that shape, which take the same time). The three variants
 alternate in short epochs (a part of the images), so that a busy machine slows all of them alike;
-the medians of their CPU times are compared. An epoch ends with validation on a ninth of its images; tracing and lowering to codes are
-left out. The last line is JSON.
+the medians of their CPU times are compared. An epoch ends with validation on a ninth of its
+images; tracing and lowering to codes are left out. The last line is JSON.
 """
 
 from __future__ import annotations

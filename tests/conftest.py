@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hypothesis
 import torch
 
 torch.set_num_threads(1)
+
+
+hypothesis.settings.register_profile("dse", deadline=None)
+hypothesis.settings.load_profile("dse")

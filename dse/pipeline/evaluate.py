@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +47,9 @@ class Evaluator:
     @cached_property
     def task(self) -> Task:
         """The study's network."""
-        return load_task(self._settings.task)
+        task = load_task(self._settings.task)
+        images = self._settings.training.images_per_epoch
+        return replace(task, recipe=replace(task.recipe, images_per_epoch=images))
 
     @cached_property
     def data(self) -> ImageDataset:

@@ -34,15 +34,20 @@ def features(plan: Sequence[int | Literal["pool"]], *, batch_norm: bool) -> nn.S
 
 
 def initialise_(network: nn.Module) -> None:
-    """Normal weights with variance `2 / (outputs * k * k)`, no biases [He2015].
+    """Normal weights [He2015]: variance `2 / (outputs * k * k)`, of linear layers `2 / inputs`.
 
-    Without it eight convolutions without batch norm do not start to learn.
+    Biases are 0. With torch's own initial values the gradient that reaches the first convolution
+    of a network without batch norm is some fifteen times smaller, and it does not start to learn.
 
     [He2015] K. He et al., "Delving Deep into Rectifiers", ICCV 2015, Sec. 2.2.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            fan_out = module.out_channels * math.prod(module.kernel_size)
-            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            fan = module.out_channels * math.prod(module.kernel_size)
+        elif isinstance(module, nn.Linear):
+            fan = module.in_features
+        else:
+            continue
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -20,6 +20,7 @@ class Descent(TypedDict):
     nesterov: bool
     schedule: Schedule
     augmentation: Augmentation | None
+    max_images_per_epoch: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class TrainingRecipe:
         nesterov: Whether the momentum looks ahead.
         schedule: Of the learning rate while pre-training.
         augmentation: Changes the training images, in both stages; None for none.
+        images_per_epoch: An epoch takes so many images, drawn anew each time; None takes all.
         finetune_learning_rate: Takes the place of `learning_rate` when fine-tuning.
         finetune_weight_decay: Likewise of the weight decay; none when left out, as in [Zhang2019].
         finetune_schedule: Likewise of the schedule; constant when left out.
@@ -56,6 +58,7 @@ class TrainingRecipe:
     nesterov: bool = False
     schedule: Schedule = field(default_factory=Constant)
     augmentation: Augmentation | None = None
+    images_per_epoch: int | None = None
     finetune_learning_rate: float | None = None
     finetune_weight_decay: float = 0.0
     finetune_schedule: Schedule = field(default_factory=Constant)
@@ -93,6 +96,7 @@ class TrainingRecipe:
             nesterov=self.nesterov,
             schedule=self.schedule,
             augmentation=self.augmentation,
+            max_images_per_epoch=self.images_per_epoch,
         )
 
     def fine_tuning(self) -> Descent:
@@ -105,6 +109,7 @@ class TrainingRecipe:
             nesterov=self.nesterov,
             schedule=self.finetune_schedule,
             augmentation=self.augmentation,
+            max_images_per_epoch=self.images_per_epoch,
         )
 
     def identity(self) -> dict[str, object]:

@@ -1,12 +1,14 @@
 """Column sums from tables, with torch on the CPU: eight rows at a time ("four Russians").
 
-Eight rows of cells have 256 partial column sums, one per pattern of driven wordlines. A column
-sum over R rows and one input bit is then R / 8 table rows added up, which is what
-`embedding_bag` does: an eighth of the additions of a matrix product. Three columns whose sums
-fit a byte share a float32, at binary weights 0, 8 and 16; where the third one's sums stay below
-128, 2**23 more makes the bits of the number those of an integer, without a conversion. All row
-blocks of a matrix have the same columns in the same places, so what is converted adds up over
-them before it is merged into outputs. [Warren2012] H. S. Warren, "Hacker's Delight", 2nd ed.,
+Eight rows of cells have 256 partial column sums, one per pattern of driven wordlines. A column sum
+over R rows and one input bit is then R / 8 table rows added up, which is what `embedding_bag`
+does: an eighth of the additions of a matrix product. Three columns whose sums fit a byte share a
+float32, at binary weights 0, 8 and 16; where the sums of the third stay below 128, 2**23 is added,
+and the low bits of the number are those of an integer without a conversion. All row blocks of a
+matrix have the same columns in the same places, so what is converted adds up over them before it
+is merged into outputs.
+
+[Warren2012] H. S. Warren, "Hacker's Delight", 2nd ed.,
 2012.
 """
 

@@ -38,7 +38,7 @@ def refused(folder: Path, *arguments: str, **variables: str) -> str:
         ),
         (
             {"task": "resnet1000"},
-            "PluginError: no 'resnet1000' in 'dse.tasks'. Installed: lenet5_mnist, mlp_mnist.",
+            "PluginError: no 'resnet1000' in 'dse.tasks'; did you mean 'resnet20_cifar10'?",
         ),
         (
             {"task": {"name": "mlp_mnist", "data_folder": "no/such/folder"}},
