@@ -24,6 +24,7 @@ from dse.resuming import driving, load_optuna, load_spec
 from dse.spec import StudySpec
 from dse.study import Study, read_report
 from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, design_of
+from search_spaces.adc import MAX_SLICES
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -323,7 +324,7 @@ def test_another_spelling_of_the_same_search_is_the_same_search(database: Databa
     run(database, small_spec(), FakeExecutor(), trials=2)
     spelled = small_spec(
         space={
-            "adc.bits": {f"slice{s}": "1 .. 8" for s in range(8)},
+            "adc.bits": {f"slice{s}": "1 .. 8" for s in range(MAX_SLICES)},
             "regularizer": ["none", "l1", "bit_slice_l1"],
             "regularizer.l1.strength": "0.05..5",
             "regularizer.bit_slice_l1.strength": "log 5e-2..5",

@@ -21,6 +21,7 @@ def test_fine_tuning_follows_pre_training_unless_said_otherwise() -> None:
         "nesterov": False,
         "schedule": Constant(),
         "augmentation": None,
+        "max_images_per_epoch": None,
     }
 
 
