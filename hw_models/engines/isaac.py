@@ -104,7 +104,15 @@ class IsaacEngine:
     def cost_terms(self, layers: Sequence[CodedLayer], chip: Chip) -> CostTerms:
         """Map the layers one after the other onto as many tiles as they need."""
         require_layers(layers)
-        return charge(layers, [self._walk(layer, chip) for layer in layers], chip)
+        walks: dict[tuple[int, ...], LayerWalk] = {}  # networks repeat their layers
+        sizes = []
+        for layer in layers:
+            shape = layer.shape
+            size = (shape.wordlines, shape.outputs, shape.groups, shape.positions)
+            sizes.append((*size, layer.weight_bits, layer.input_bits))
+            if sizes[-1] not in walks:
+                walks[sizes[-1]] = self._walk(layer, chip)
+        return charge(layers, [walks[size] for size in sizes], chip)
 
     def _walk(self, layer: CodedLayer, chip: Chip) -> LayerWalk:
         arrays, shape, crossbar = self.arrays(layer, chip), layer.shape, chip.crossbar

@@ -129,10 +129,9 @@ def charge(
         shared_adc: Whether one converter serves all slice groups of an array.
     """
     groups = len(chip.adc_bits)
-    unused = []
-    for layer, walk in zip(layers, walks, strict=True):
-        chip.adc_bits_for(layer.shape.name, layer.weight_bits)  # refuses too many groups
-        unused.append((0,) * (groups - len(walk.conversions)))
+    widest = max(layers, key=lambda layer: layer.weight_bits)
+    chip.adc_bits_for(widest.shape.name, widest.weight_bits)  # refuses too many groups
+    unused = [(0,) * (groups - len(walk.conversions)) for walk in walks]
     filled = list(zip(unused, walks, strict=True))
     conversions = np.array([none + walk.conversions for none, walk in filled], dtype=np.int64)
     adcs = np.array([none + walk.adcs for none, walk in filled], dtype=np.int64)

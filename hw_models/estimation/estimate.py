@@ -222,6 +222,8 @@ def estimate(
     energies = _layer_energies(terms, chip, bits, read_times)[0].tolist()
     latencies = (read_times * terms.serial_reads)[0].tolist()
     crossbars_of = terms.crossbars.tolist()
+    of_width = {layer.weight_bits: layer for layer in layers}
+    used_bits = {width: _used_bits(terms, chip, layer) for width, layer in of_width.items()}
     per_layer = zip(layers, statistics, crossbars_of, energies, latencies, strict=True)
     return Estimate(
         engine=chip.engine.name,
@@ -252,7 +254,7 @@ def estimate(
                 crossbars=crossbars,
                 energy_j=dict(zip(terms.components, energy, strict=True)),
                 latency_s=latency,
-                adc_bits_used=_used_bits(terms, chip, layer),
+                adc_bits_used=used_bits[layer.weight_bits],
                 adc_bits_lossless=counted.lossless_adc_bits,
                 nonzero_slice_ratio=counted.nonzero_ratio,
             )
