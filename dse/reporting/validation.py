@@ -10,11 +10,13 @@ from typing import Any
 
 from rich.table import Table
 
+from hw_models.published.measured import MeasuredRow, measured_rows
 from hw_models.published.reproductions import Reproduction, reproduce
 from hw_models.published.rows import PAPERS, PublishedRow, published_rows
 
 OFF = "off"
 NOT_COMPUTED = "not computed yet"
+MEASURED = "measured by study"
 BY_STUDY = "by study: not run here"
 NOT_REPRODUCED = "not reproduced yet"
 CLAIM = "claim only"
@@ -26,6 +28,7 @@ _MEANING = {
     "exact": "computed by our models, equal to the print within its rounding",
     "within band": "computed by our models, inside the stated band",
     OFF: "computed by our models, outside the tolerance",
+    MEASURED: "needs training; these figures the named study gave once, with the settings stated",
     BY_STUDY: "needs training; the named study runs it",
     NOT_REPRODUCED: "needs training; no study of ours runs it yet",
     NOT_COMPUTED: "analytic, but nothing here computes it yet",
@@ -41,15 +44,19 @@ class Validated:
         row: As published.
         reproduction: Our numbers, where something here computes them.
         verdict: A key of the legend.
+        measured: What a study of ours gave for a trained row, where one was run.
     """
 
     row: PublishedRow
     reproduction: Reproduction | None
     verdict: str
+    measured: MeasuredRow | None = None
 
     @property
     def ours(self) -> str:
         """Our numbers as text."""
+        if self.measured is not None:
+            return self.measured.ours
         found = self.reproduction
         if found is None:
             return ""
@@ -64,15 +71,24 @@ class Validated:
     @property
     def ratio(self) -> str:
         """Ours over theirs as text."""
-        found = self.reproduction
-        if found is None or not self.row.published[0].isdigit():
-            return ""
-        ratios = (f"{r:.4f}" if math.isfinite(r) else "-" for r in found.ratios)
-        return "|".join(ratios)
+        return "|".join(f"{r:.4f}" if math.isfinite(r) else "-" for r in self._ratios())
+
+    def _ratios(self) -> tuple[float, ...]:
+        if not self.row.published[0].isdigit():
+            return ()
+        if self.measured is not None:
+            pairs = zip(self.measured.numbers(), self.row.numbers(), strict=True)
+            return tuple(ours / published for ours, published in pairs)
+        return () if self.reproduction is None else self.reproduction.ratios
+
+    def _numbers(self) -> tuple[float, ...]:
+        if self.measured is not None and self.row.published[0].isdigit():
+            return self.measured.numbers()
+        return () if self.reproduction is None else self.reproduction.ours
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `dse validate --format json`."""
-        row, found = self.row, self.reproduction
+        row = self.row
         return {
             "id": row.id,
             "system": row.system,
@@ -82,13 +98,12 @@ class Validated:
             "how": row.how,
             "paper": row.published,
             "tolerance": row.tolerance,
-            "ours": None if found is None else list(found.ours),
-            "ratio": None
-            if found is None
-            else [r if math.isfinite(r) else None for r in found.ratios],
+            "ours": list(self._numbers()) or None,
+            "ratio": [r if math.isfinite(r) else None for r in self._ratios()] or None,
             "verdict": self.verdict,
             "recipe": row.recipe,
             "by": row.by,
+            "settings": "" if self.measured is None else self.measured.settings,
         }
 
 
@@ -105,7 +120,13 @@ def _validated(row: PublishedRow) -> Validated:
         verdict = BY_STUDY if row.by else NOT_REPRODUCED
     else:
         verdict = CLAIM
-    return Validated(row=row, reproduction=found, verdict=verdict)
+    measured = measured_rows().get(row.id)
+    return Validated(
+        row=row,
+        reproduction=found,
+        verdict=verdict if measured is None else MEASURED,
+        measured=measured,
+    )
 
 
 def summary(rows: Sequence[Validated]) -> str:
@@ -171,7 +192,7 @@ def _line(row: Validated) -> str:
         row.ours,
         row.ratio,
         _with_study(row),
-        published.recipe,
+        published.recipe if row.measured is None else row.measured.settings,
     )
     return "| " + " | ".join(cell.replace("|", " / ") for cell in cells) + " |"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean, pstdev
 
 import pytest
 
+from hw_models.published.measured import measured_rows
 from hw_models.published.reproductions import reproduce
 from hw_models.published.rows import PAPERS, PublishedRow, published_rows
 
@@ -84,3 +86,21 @@ def test_a_relative_tolerance_is_a_share_of_the_printed_number() -> None:
 
 def test_claims_are_never_computed() -> None:
     assert all(reproduce(each) is None for each in ROWS if each.how != "A")
+
+
+def test_what_was_measured_belongs_to_trained_rows_and_has_all_their_numbers() -> None:
+    assert measured_rows()
+    for measured in measured_rows().values():
+        published = row(measured.id)
+        assert published.how == "T"
+        assert published.by
+        assert measured.settings
+        if published.id not in NOT_NUMBERS:
+            assert len(measured.numbers()) == len(published.numbers())
+
+
+@pytest.mark.parametrize("name", [m for m in measured_rows() if m.startswith("bs_t")])
+def test_measured_means_and_deviations_are_those_of_their_slices(name: str) -> None:
+    *slices, mean, deviation = measured_rows()[name].numbers()[1:]
+    assert mean == pytest.approx(fmean(slices), abs=0.011)
+    assert deviation == pytest.approx(pstdev(slices), abs=0.05)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import dse.reporting.validation as validation
 from dse.cli.app import app
 from dse.reporting.validation import validate_rows, validation_page
+from hw_models.published.measured import measured_rows
 
 PAGE = Path(__file__).parents[3] / "docs" / "validation.md"
 
@@ -36,15 +37,27 @@ def test_json_has_paper_ours_ratio_and_verdict_of_every_row() -> None:
     assert rows["bn_5x"]["ours"] is None
 
 
+def test_a_trained_row_shows_what_its_study_gave() -> None:
+    rows = {row.row.id: row.to_json() for row in validate_rows()}
+    found = rows["bs_t1_bl1"]
+    assert found["verdict"] == "measured by study"
+    assert found["ours"] == list(measured_rows()["bs_t1_bl1"].numbers())
+    assert found["ratio"][0] == pytest.approx(found["ours"][0] / 97.67)
+    assert "seeds 0, 1, 2" in found["settings"]
+    assert found["by"] == "benchmarks/reproduce_bit_slice.py"
+    assert rows["bn_5x"]["settings"] == ""
+
+
 def test_every_verdict_follows_from_how_a_row_can_be_checked() -> None:
     for row in validate_rows():
         allowed = {
             "A": {"exact", "within band", "not computed yet"},
-            "T": {"by study: not run here", "not reproduced yet"},
+            "T": {"by study: not run here", "measured by study", "not reproduced yet"},
             "C": {"claim only"},
         }[row.row.how]
         assert row.verdict in allowed
-        assert (row.row.by == "") == (row.verdict != "by study: not run here")
+        by_study = row.verdict in ("by study: not run here", "measured by study")
+        assert (row.row.by == "") == (not by_study)
         if row.row.by:
             assert (PAGE.parents[1] / row.row.by.split()[0]).is_file()
 
