@@ -24,7 +24,7 @@ _GROUPS = {
 }
 """Entry points of the techniques of a slot."""
 
-_PER_LAYER = {"patches": "dse.patches"}
+_PER_LAYER = {slot: _GROUPS[slot] for slot in ("patches", "bit_flips")}
 """Slots whose techniques take knobs for single layers."""
 
 _LAYER_PATH = re.compile(

@@ -17,6 +17,8 @@ class NoBitFlipKnobs:
 class BitTransformerKnobs:
     """Few set bits per weight, empty columns, and a cap on the ones of a column.
 
+    `terms`, `tau` and `cap` may differ from layer to layer.
+
     Attributes:
         terms: S, the most set bits of a magnitude; 8 is off.
         tau: Share of a column's sum of squares that emptying its planes may add as squared error;

@@ -19,6 +19,10 @@ class BitFlipper(Protocol):
     def knobs(self) -> type:
         """Class of the knobs."""
 
+    @property
+    def layer_knobs(self) -> tuple[str, ...]:
+        """Those that a layer may have of its own."""
+
     def uses_inputs(self, knobs: Any) -> bool:
         """Whether `flip` needs the moments of the inputs (`dse.bit_flips.inputs`)."""
 
@@ -30,6 +34,7 @@ class BitFlipper(Protocol):
         wordlines: int,
         mean_inputs: Mapping[str, InputMoments] | None = None,
         allowed_planes: Mapping[str, NDArray[np.uint8]] | None = None,
+        layer_knobs: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[CodedLayer, ...]:
         """New codes for every layer, in the same order.
 
@@ -41,6 +46,7 @@ class BitFlipper(Protocol):
             allowed_planes: Mask per weight of the planes that it may use, (groups, K, N), by
                 layer name; bit k of the mask is plane k. All planes where a name is missing; what
                 a layer's own patches forbid need not be repeated.
+            layer_knobs: Knobs that some layers have of their own, by layer name.
 
         Raises:
             StageError: An argument cannot be.

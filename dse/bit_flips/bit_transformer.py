@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from dse.bit_flips.correction import corrected_bias, least_squares_gain
 from dse.bit_flips.inputs import InputMoments
 from dse.bit_flips.patch_planes import planes_of_patches
 from dse.errors import StageError
+from dse.layer_knobs import check_layer_knobs
 from hw_models.encodings.bit_slices import SIGNS, row_blocks
 from hw_models.layer import CodedLayer
 from search_spaces.bit_flips import BitTransformerKnobs
+
+LAYER_KNOBS = ("terms", "tau", "cap")
+"""Knobs that a layer may have of its own; corrections are those of the network."""
 
 
 class BitTransformer:
@@ -33,6 +37,7 @@ class BitTransformer:
     """
 
     knobs: type[BitTransformerKnobs] = BitTransformerKnobs
+    layer_knobs: tuple[str, ...] = LAYER_KNOBS
 
     def uses_inputs(self, knobs: BitTransformerKnobs) -> bool:
         """For both corrections, and where errors count by the inputs."""
@@ -46,17 +51,20 @@ class BitTransformer:
         wordlines: int,
         mean_inputs: Mapping[str, InputMoments] | None = None,
         allowed_planes: Mapping[str, NDArray[np.uint8]] | None = None,
+        layer_knobs: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[CodedLayer, ...]:
         """Flip every layer by itself; see `BitFlipper.flip`."""
         if wordlines < 1:
             raise StageError(
                 f"a crossbar has at least 1 wordline, got {wordlines}. Pass crossbar.wordlines"
             )
-        planes = allowed_planes or {}
+        planes, own = allowed_planes or {}, layer_knobs or {}
+        names = [layer.shape.name for layer in layers]
+        check_layer_knobs("bit flips", own, layers=names, knobs=LAYER_KNOBS)
         return tuple(
             self._flip(
                 layer,
-                knobs,
+                replace(knobs, **own.get(layer.shape.name, {})),
                 wordlines=wordlines,
                 inputs=self._moments(layer, knobs, mean_inputs),
                 allowed=planes.get(layer.shape.name),

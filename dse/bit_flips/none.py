@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ class NoBitFlips:
     """Codes as they are."""
 
     knobs: type[NoBitFlipKnobs] = NoBitFlipKnobs
+    layer_knobs: tuple[str, ...] = ()
 
     def uses_inputs(self, knobs: NoBitFlipKnobs) -> bool:
         """No."""
@@ -29,6 +31,7 @@ class NoBitFlips:
         wordlines: int,
         mean_inputs: Mapping[str, InputMoments] | None = None,
         allowed_planes: Mapping[str, NDArray[np.uint8]] | None = None,
+        layer_knobs: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[CodedLayer, ...]:
         """The layers themselves."""
         return tuple(layers)

@@ -205,6 +205,7 @@ class CompressionStages:
                 wordlines=point.crossbar.wordlines,
                 mean_inputs=moments,
                 allowed_planes={name: mask for name, mask in planes.items() if mask is not None},
+                layer_knobs=point.bit_flips.layers,
             )
             steps: Mapping[str, Any] = {}
             if point.adc_loop.range == "calibrated":

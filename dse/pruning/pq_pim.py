@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dse.errors import StageError
+from dse.layer_knobs import check_layer_knobs
 from dse.pruning.patches import PatchPlan, plan_layer
 from search_spaces.patches import PatchKnobs
 
@@ -43,7 +43,7 @@ class PqPim:
         progress: float,
     ) -> dict[str, PatchPlan]:
         """A plan for every layer; `progress` scales the TSV."""
-        check_layer_knobs(layers, tuple(weights))
+        check_layer_knobs("patches", layers, layers=tuple(weights), knobs=LAYER_KNOBS)
         plans: dict[str, PatchPlan] = {}
         for number, (name, weight) in enumerate(weights.items()):
             chosen = {knob: getattr(knobs, knob) for knob in LAYER_KNOBS} | dict(
@@ -62,26 +62,6 @@ class PqPim:
                 weak_input_share=chosen["t_act"] if knobs.weak_inputs else None,
             )
         return plans
-
-
-def check_layer_knobs(layers: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> None:
-    """Refuse knobs of layers that do not exist, and knobs that only the network has.
-
-    Raises:
-        StageError: There is one.
-    """
-    for layer, knobs in layers.items():
-        if layer not in names:
-            raise StageError(
-                f"patches of single layers are those of {', '.join(names)}, got {layer!r}. "
-                "Use the name of a mapped layer"
-            )
-        for knob in knobs:
-            if knob not in LAYER_KNOBS:
-                raise StageError(
-                    f"{layer}: a layer has a {', '.join(LAYER_KNOBS)} of its own, got {knob!r}. "
-                    "Set it for the network"
-                )
 
 
 PQ_PIM = PqPim()

@@ -150,6 +150,15 @@ def test_single_layers_have_knobs_of_their_own_where_a_study_names_them() -> Non
     }
 
 
+def test_bit_flips_of_single_layers() -> None:
+    space = design_space(
+        "test", {"bit_flips": "bit_transformer"}, {"bit_flips.layer.fc.tau": "0.05..0.2"}
+    )
+    assert set(space.free()) == {"bit_flips.bit_transformer.layer.fc.tau"}
+    point = draw_design(space, lambda _path, _domain: 0.15)
+    assert point.bit_flips.layers == {"fc": {"tau": 0.15}}
+
+
 def test_a_knob_of_the_whole_network_is_not_one_of_a_layer() -> None:
     with pytest.raises(SpecError, match=r"patches.layer.fc.patch: there is no such knob"):
         design_space("test", {}, {"patches": ["pq_pim"], "patches.layer.fc.patch": [4, 8]})

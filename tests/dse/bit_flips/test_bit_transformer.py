@@ -268,6 +268,24 @@ def test_layers_without_bias_or_weight() -> None:
     assert shift == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_layer_may_have_thresholds_of_its_own() -> None:
+    layer = coded(3)
+    other = replace(layer, shape=replace(layer.shape, name="other"))
+    wide = BitTransformerKnobs(**{**PLAIN, "terms": 8, "tau": 0.0})
+    own = {"other": {"terms": 1, "tau": 0.2}}
+    same, changed = BIT_TRANSFORMER.flip([layer, other], wide, wordlines=16, layer_knobs=own)
+    (alone,) = BIT_TRANSFORMER.flip(
+        [other], BitTransformerKnobs(**{**PLAIN, **own["other"]}), wordlines=16
+    )
+    assert np.array_equal(same.magnitudes, layer.magnitudes)
+    assert np.array_equal(changed.magnitudes, alone.magnitudes)
+    assert np.bitwise_count(changed.magnitudes).max() == 1
+    with pytest.raises(StageError, match="bit flips of single layers are those of fc, got 'no'"):
+        BIT_TRANSFORMER.flip([layer], wide, wordlines=16, layer_knobs={"no": {"tau": 0.1}})
+    with pytest.raises(StageError, match="fc: a layer has a terms, tau, cap of its own, got 'ru"):
+        BIT_TRANSFORMER.flip([layer], wide, wordlines=16, layer_knobs={"fc": {"rule": "free"}})
+
+
 def test_bad_arguments() -> None:
     layer = coded(0)
     knobs = BitTransformerKnobs()
