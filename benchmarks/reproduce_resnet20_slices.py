@@ -10,8 +10,8 @@ at the paper's ratio of strengths, not at equal accuracy. A stronger l1 gets spa
 loss of its own.
 
 The factor, the rate and the epochs were chosen on validation images; the first 2 000 test images
-were looked at once while several factors were tried. The public weights were trained on the validation images too, so that validation
-accuracies are too high, alike for all rows.
+were looked at once while several factors were tried. The public weights were trained on the
+validation images too, so that validation accuracies are too high, alike for all rows.
 
 Accuracies are those of the integer codes with unlimited ADCs. Ratios count weights and biases of
 the mapped layers, as the paper does; batch norm stays digital and is not pruned. The last line is
