@@ -8,9 +8,10 @@ bits. Energies and shares are those of the inner layers: first and last are unif
 every level set. The public weights were trained on the validation images too; test images decide
 nothing.
 
-The energies that a level set has on trained weights are compared with those of normally
-distributed weights, at clipping thresholds of 3 and 2 standard deviations (`expected_pj`). Uniform
-8 bit is dynamic fixed point, whose range is a power of two and no such threshold.
+The energies that a level set has on these weights are compared with those of normally distributed
+weights at clipping thresholds of 3 and 2 standard deviations, and at 2.03 with those of the public
+APoT ResNet-20, whose trained thresholds are 2.03 on average (`expected_pj`). Uniform 8 bit is
+dynamic fixed point, whose range is a power of two and no such threshold.
 
 [BitSNet] "BitS-Net: Bit-Sparse Deep Neural Network for Energy-Efficient RRAM-Based
     Compute-In-Memory", IEEE TCAS-I 69(5), 2022.
@@ -75,6 +76,17 @@ GRIDS: dict[str, tuple[Quantizer, Any]] = {
 }
 
 
+APOT_THRESHOLD = 2.03
+APOT_WEIGHTS_PJ = {
+    "bits_set_1": 1.928,
+    "bits_set_2": 1.725,
+    "pot_4": 1.610,
+    "apot_4": 2.497,
+    "uniform_4": 2.369,
+}
+"""Energy of a weight of the public APoT ResNet-20 (4 bit) in each grid, at its own thresholds."""
+
+
 def main() -> None:
     """Print a line per grid and stage, then the report."""
     arguments = _arguments()
@@ -123,8 +135,8 @@ def main() -> None:
             report[name][stage] = row = _row(task, data, network, quantizer.ends_in_8_bits)
             print(f"{name:>10} {stage:>13}: {json.dumps(row)}", flush=True)
         if quantizer.ends_in_8_bits:
-            report[name]["at_threshold"] = _against_normal(
-                quantizer, knobs, [layer.shape.name for layer in network.layers], start
+            report[name]["at_threshold"] = _against_expected(
+                name, [layer.shape.name for layer in network.layers], start
             )
             print(f"{name:>10}: {json.dumps(report[name]['at_threshold'])}", flush=True)
     report["seconds"] = round(time.perf_counter() - began, 1)
@@ -150,24 +162,27 @@ def _row(
     return row
 
 
-def _against_normal(
-    quantizer: Quantizer, knobs: Any, layers: Sequence[str], state: dict[str, torch.Tensor]
+def _against_expected(
+    name: str, layers: Sequence[str], state: dict[str, torch.Tensor]
 ) -> dict[str, dict[str, float]]:
-    """Energies on the trained weights of the inner layers and on normal ones, by threshold."""
+    """Energies on the trained weights of the inner layers and on others, by threshold."""
+    quantizer, knobs = GRIDS[name]
     normal = NormalDist()
     ideal = torch.tensor([normal.inv_cdf((k + 0.5) / 20_001) for k in range(20_001)])
-    weights = [state[f"{name}.weight"] for name in layers[1:-1]]
+    weights = [state[f"{layer}.weight"] for layer in layers[1:-1]]
+
+    def held(real: torch.Tensor, threshold: float) -> np.ndarray:
+        grid = quantizer.grid(knobs, Place(normalised=True))
+        assert isinstance(grid, ClippedGrid)
+        nn.init.constant_(grid.threshold, threshold)
+        return grid.codes(real).magnitudes.reshape(-1).numpy()
+
     found: dict[str, dict[str, float]] = {}
-    for threshold in (3.0, 2.0):
-
-        def held(real: torch.Tensor, threshold: float = threshold) -> np.ndarray:
-            grid = quantizer.grid(knobs, Place(normalised=True))
-            assert isinstance(grid, ClippedGrid)
-            nn.init.constant_(grid.threshold, threshold)
-            return grid.codes(real).magnitudes.reshape(-1).numpy()
-
-        trained = _picojoules(np.concatenate([held(weight) for weight in weights]))
-        expected = _picojoules(held(ideal))
+    for threshold in (3.0, 2.0, APOT_THRESHOLD):
+        trained = _picojoules(np.concatenate([held(weight, threshold) for weight in weights]))
+        expected = _picojoules(held(ideal, threshold))
+        if threshold == APOT_THRESHOLD:
+            expected = APOT_WEIGHTS_PJ[name]
         found[f"{threshold:g}_std"] = {
             "pj": trained,
             "expected_pj": expected,

@@ -15,7 +15,9 @@ from dse.cli.options import (
     TextFormat,
     existing_database,
 )
+from dse.importance import knob_importance
 from dse.reporting.design import design_tables, explain_json
+from dse.reporting.importance import importance_json, importance_table
 from dse.resuming import load_optuna, load_spec
 
 
@@ -29,14 +31,22 @@ def explain(
 ) -> None:
     """Explain a design: accuracy, energy, area and latency by component and layer, ADC bits.
 
+    And which knobs matter in its study, for each objective.
+
     Example: dse explain quickstart 3 --format json
     """
     database = existing_database(storage)
     spec = load_spec(database, name)
-    explained = explain_json(load_optuna(database, name), database, spec, trial)
+    study = load_optuna(database, name)
+    explained = explain_json(study, database, spec, trial)
+    found = knob_importance(
+        study.get_trials(deepcopy=False), spec.parsed_objectives(), spec.design_space().free()
+    )
+    explained |= importance_json(found)
     if format_ == TextFormat.JSON:
         typer.echo(json.dumps(explained, indent=2))
         return
     console = make_console()
     for table in design_tables(explained):
         console.print(table)
+    console.print(importance_table(found))

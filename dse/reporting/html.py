@@ -13,12 +13,14 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from dse.database import Database
+from dse.importance import knob_importance
 from dse.metrics import MetricName, metric_name, shown_name
 from dse.objectives import Objective
 from dse.pareto import Front, count_states, pareto_front
 from dse.reporting.drill_down import drill_down, metric_text, number
 from dse.reporting.figures import front_figures, hypervolume_figure, metric_label
 from dse.reporting.front import describe_params
+from dse.reporting.importance import importance_bars
 from dse.resuming import VERSIONS
 from dse.spec import StudySpec
 from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, design_of, is_feasible, is_result
@@ -96,6 +98,9 @@ def html_report(study: optuna.Study, database: Database, spec: StudySpec) -> str
         front=front,
         figures=front_figures(trials, front, shown_front, given, seed=spec.sampler.seed),
         progress=hypervolume_figure(trials, front),
+        importance=importance_bars(
+            knob_importance(trials, objectives, spec.design_space().free())
+        ),
         columns=[metric_label(column) for column in columns],
         has_adc_bits=any(_ADC_BITS in path for t in explained for path in t.params),
         rows=[row(trial) for trial in shown_front],
