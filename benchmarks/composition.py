@@ -5,8 +5,9 @@ settings of its own on its own engine; what is best of it is whatever no other s
 in accuracy, energy and area. Joint designs combine bit-slice L1, patches, bit flips and converters
 with few bits and a calibrated range, on an engine that skips rows of zeros. A system is beaten
 where each of its best settings has a joint design that is at least as accurate and takes less
-energy and less area. Accuracies are of the whole test set, simulated with the converters; costs are those of
-`hw_models` with the ISAAC component table and saberi converters, but where a system has its own.
+energy and less area. Accuracies are of the whole test set, simulated with the converters; costs
+are those of `hw_models` with the ISAAC component table and saberi converters, but where a system
+has its own.
 
 The settings were tried by hand on the same test set: the table shows what the combination can do,
 not what a search would find. The last line is JSON.
