@@ -21,7 +21,7 @@ class L1Knobs:
         strength: Factor `alpha` of `|W|_1 / N`; the bit-slice paper's code uses 10 to 20.
     """
 
-    strength: Annotated[float, FloatRange(0.01, 100.0, log=True)] = 10.0
+    strength: Annotated[float, FloatRange(0.01, 1000.0, log=True)] = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +32,4 @@ class BitSliceL1Knobs:
         strength: Factor `alpha` of `Bl1(W) / (slices * N)`; the bit-slice paper's code uses 0.5.
     """
 
-    strength: Annotated[float, FloatRange(0.001, 10.0, log=True)] = 0.5
+    strength: Annotated[float, FloatRange(0.001, 100.0, log=True)] = 0.5
