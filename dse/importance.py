@@ -17,7 +17,7 @@ from dse.trials import is_result
 MIN_RESULTS = 20
 """With fewer designs nothing is said: chance would decide which knob looks important."""
 
-MAX_RESULTS = 10_000
+MAX_RESULTS = 2000
 """Designs that are judged; of more, evenly chosen ones in the order of the trials."""
 
 _TOP_SHARE = 0.1  # gamma' of the paper, as in Optuna

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dse.database import Database
+from dse.database import Database, open_database
 from dse.errors import ResumeError, StudyError
 from dse.lease import owning
 from dse.samplers.counter_seeded import DESIGN
@@ -19,12 +19,17 @@ from dse.samplers.make import make_sampler
 from dse.spec import StudySpec
 from dse.study import Study
 from dse.trials import DUPLICATE_OF, design_of, fail, requeue
+from dse.warm_start import WarmDesign, reading, warm_designs
 from search_spaces.domains import Value
-from search_spaces.draw import Chooser, draw_design
+from search_spaces.draw import draw_design
 
 SPEC = "dse:spec"
 IDENTITY = "dse:identity"
 VERSIONS = "dse:versions"
+WARM_START = "dse:warm_start"
+"""The designs that were taken from another study; a study that continues does not ask it again."""
+WARM_FROM = "warm_start"
+"""Attribute of their trials: study and trial that they come from."""
 
 _logger = logging.getLogger(__name__)
 
@@ -38,10 +43,12 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
     Raises:
         ResumeError: The database holds trials of another search under this name.
         PluginError: The sampler does not exist.
-        StudyError: Another driver owns the study.
+        StudyError: Another driver owns the study, or the study to start from does not exist or
+            has no results.
     """
     sampler = make_sampler(spec.sampler)
     identity = spec.identity()
+    warm = _warm_designs(database, spec)
     study = optuna.create_study(
         storage=database.storage,
         study_name=spec.name,
@@ -57,7 +64,7 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
             VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
         )
         study.set_metric_names([objective.name for objective in spec.parsed_objectives()])
-        _enqueue_points(study, spec)
+        _enqueue_points(study, spec, warm)
         if found := reclaim(study, attempts=spec.launch.attempts):
             _logger.info("%d trials were left running by a driver that died", found)
         yield Study(study, spec=spec, sampler=sampler, database=database)
@@ -133,22 +140,50 @@ def _reclaim(study: optuna.Study, trial: FrozenTrial, attempts: int) -> None:
         requeue(study, trial.number, reason="driver lost", attempt=design["attempt"] + 1)
 
 
-def _enqueue_points(study: optuna.Study, spec: StudySpec) -> None:
+def _warm_designs(database: Database, spec: StudySpec) -> tuple[WarmDesign, ...]:
+    """What the study starts with, as it was chosen when it was new."""
+    start = spec.warm_start
+    if start is None:
+        return ()
+    if spec.name in optuna.get_all_study_names(database.storage):
+        stored = load_optuna(database, spec.name).user_attrs.get(WARM_START)
+        if stored is not None:
+            return tuple(map(WarmDesign.from_json, stored["designs"]))
+    if start.database is not None:
+        database = open_database(start.database, write=False)
+    try:
+        source = load_spec(database, start.study)
+    except StudyError as error:
+        raise StudyError(f"warm_start.study: {error}") from None
+    trials = load_optuna(database, start.study).get_trials(deepcopy=False)
+    return warm_designs(trials, source=source, spec=spec)
+
+
+def _enqueue_points(study: optuna.Study, spec: StudySpec, warm: tuple[WarmDesign, ...]) -> None:
+    """Queue the given points, then those of a warm start, each once in the study's life."""
     space = spec.design_space()
+    queue: list[tuple[int, Mapping[str, Value], dict[str, Any]]] = [
+        (draw, params, {}) for draw, params in enumerate(spec.given_points(space))
+    ]
+    if spec.warm_start is not None:
+        stored = study.user_attrs.get(WARM_START)
+        if stored is None:
+            stored = {"first_draw": len(queue), "designs": [design.to_json() for design in warm]}
+            study.set_user_attr(WARM_START, stored)
+        queue += [
+            (draw, design.params, {WARM_FROM: [spec.warm_start.study, design.trial]})
+            for draw, design in enumerate(warm, start=stored["first_draw"])
+        ]
     waiting = {
         design["draw"]
         for trial in study.get_trials(deepcopy=False)
         if (design := design_of(trial)) is not None
     }
-    for draw, params in enumerate(spec.given_points(space)):
+    for draw, params, attributes in queue:
         if draw not in waiting:
-            digest = draw_design(space, _reading(params)).digest()
+            digest = draw_design(space, reading(params)).digest()
             design = {"draw": draw, "digest": digest, "attempt": 1}
-            study.enqueue_trial(params, user_attrs={DESIGN: design})
-
-
-def _reading(params: Mapping[str, Value]) -> Chooser:
-    return lambda path, _domain: params[path]
+            study.enqueue_trial(dict(params), user_attrs={DESIGN: design, **attributes})
 
 
 def _differences(stored: Any, wanted: Any, at: str = "") -> list[str]:

@@ -7,7 +7,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -15,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dse.catalogue import design_space
 from dse.errors import SpecError
 from dse.objectives import Constraint, Objective
+from dse.published_points import place_given
 from dse.spec_yaml import read_yaml
 from search_spaces.domains import Value
 from search_spaces.draw import DesignSpace
-from search_spaces.narrowing import NarrowingError, place
+from search_spaces.narrowing import NarrowingError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -137,6 +139,20 @@ class LaunchSpec(_Section):
     attempts: Annotated[int, Field(ge=1)] = 3
 
 
+class WarmStartSpec(_Section):
+    """Another study, whose best designs are evaluated first.
+
+    Attributes:
+        study: Its name.
+        database: URL of its database; that of the new study if left out.
+        designs: How many of its designs.
+    """
+
+    study: Annotated[str, Field(pattern=NAME)]
+    database: str | None = None
+    designs: Annotated[int, Field(ge=1, le=1000)] = 10
+
+
 class StudySpec(_Section):
     """A study: what is free, what is wanted, how to search and where to run."""
 
@@ -145,6 +161,7 @@ class StudySpec(_Section):
     fixed: dict[str, Any] = {}
     space: dict[str, Any] = {}
     points: tuple[dict[str, Any], ...] = ()
+    warm_start: WarmStartSpec | None = None
     objectives: tuple[str, ...]
     constraints: tuple[str, ...] = ()
     sampler: SamplerSpec = SamplerSpec()
@@ -218,13 +235,14 @@ class StudySpec(_Section):
 
     def given_points(self, space: DesignSpace) -> tuple[dict[str, Value], ...]:
         """Free knobs of the designs that are evaluated first."""
-        return tuple(place(space, point) for point in self.points)
+        return tuple(place_given(space, point) for point in self.points)
 
     def identity(self) -> dict[str, Any]:
         """What the trials of a study have in common; may not change when it continues.
 
         Budget (its epochs excepted), launching and the place of the data may.
         """
+        start = self.warm_start
         return {
             "name": self.name,
             "task": self.task.identity(),
@@ -238,6 +256,7 @@ class StudySpec(_Section):
             "short_epochs": self.budget.short_epochs,
             "fidelity": self.budget.fidelity,
             "training": self.training.identity(),
+            **({} if start is None else {"warm_start": start.model_dump(exclude={"database"})}),
         }
 
     def digest(self) -> str:
@@ -277,10 +296,26 @@ class StudySpec(_Section):
             raise SpecError(
                 f"{where}: space: leaves nothing to choose; give a knob a list or a range"
             )
+        self._check_warm_start(where)
         try:
             self.given_points(space)
         except NarrowingError as error:
             raise SpecError(f"{where}: {error}") from None
+
+    def _check_warm_start(self, where: str) -> None:
+        start = self.warm_start
+        if start is None:
+            return
+        if start.database is None and start.study == self.name:
+            raise SpecError(
+                f"{where}: warm_start.study: a study cannot start from itself; name another one, "
+                "or give the database of the other one"
+            )
+        if start.database is not None and urlsplit(start.database).password is not None:
+            raise SpecError(
+                f"{where}: warm_start.database: its password would be stored in the study; leave "
+                "it out of the URL and give it as PGPASSWORD or in ~/.pgpass"
+            )
 
     def _at(self, folder: Path) -> StudySpec:
         """With paths that hold wherever the study continues."""
@@ -346,6 +381,8 @@ def _known_fields(path: Sequence[str]) -> list[str]:
     section: type[BaseModel] = StudySpec
     for part in path:
         annotation = section.model_fields[part].annotation
+        if not isinstance(annotation, type):  # `WarmStartSpec | None`
+            annotation = get_args(annotation)[0]
         assert isinstance(annotation, type)
         assert issubclass(annotation, BaseModel)
         section = annotation

@@ -17,7 +17,7 @@ from dse.cli.options import (
 )
 from dse.importance import knob_importance
 from dse.reporting.design import design_tables, explain_json
-from dse.reporting.importance import importance_json, importance_table
+from dse.reporting.importance import importance_json, importance_notes, importance_table
 from dse.resuming import load_optuna, load_spec
 
 
@@ -49,4 +49,7 @@ def explain(
     console = make_console()
     for table in design_tables(explained):
         console.print(table)
-    console.print(importance_table(found))
+    if (shares := importance_table(found)) is not None:
+        console.print(shares)
+    for note in importance_notes(found):
+        console.print(f"Importance of the knobs for {note}.")

@@ -16,6 +16,7 @@ def describe_spec(spec: StudySpec) -> RenderableType:
     space = spec.design_space()
     about = Table(title=f"Study {spec.name}", show_header=False)
     task = ", ".join(f"{key} {value}" for key, value in spec.task.identity().items())
+    warm = spec.warm_start
     for row in (
         ("task", task),
         ("objectives", ", ".join(map(str, spec.parsed_objectives()))),
@@ -23,6 +24,7 @@ def describe_spec(spec: StudySpec) -> RenderableType:
         ("sampler", ", ".join(f"{k} {v}" for k, v in spec.sampler.model_dump().items())),
         ("budget", f"{spec.budget.trials} designs, {spec.budget.epochs} epochs each"),
         ("given designs", str(len(spec.points))),
+        ("warm start", f"{warm.designs} designs of {warm.study}" if warm else "none"),
         ("launch", ", ".join(f"{k} {v}" for k, v in spec.launch.model_dump(mode="json").items())),
     ):
         about.add_row(*row)

@@ -45,13 +45,16 @@ def importance_json(found: Sequence[Importance]) -> dict[str, Any]:
     }
 
 
-def importance_table(found: Sequence[Importance]) -> Table:
-    """The same for a person: a row for each knob, a column for each objective."""
-    notes = dict.fromkeys(_note(each) for each in found)
-    table = Table(title="Importance of the study's knobs", caption="\n".join(notes))
+def importance_table(found: Sequence[Importance]) -> Table | None:
+    """The same for a person: a row for each knob, a column for each objective that has shares.
+
+    Returns:
+        None if nothing can be said of any objective.
+    """
     told = [each for each in found if each.knobs]
     if not told:
-        return table
+        return None
+    table = Table(title="Importance of the study's knobs")
     table.add_column("knob", overflow="fold")
     for each in told:
         table.add_column(each.objective, justify="right")
@@ -60,11 +63,19 @@ def importance_table(found: Sequence[Importance]) -> Table:
     ranked = sorted(told[0].knobs, key=lambda knob: -max(by[knob.path] for by in shares))
     for knob in ranked[:MAX_BARS]:
         table.add_row(knob.path, *(f"{by[knob.path]:.1%}" for by in shares), str(knob.n_results))
-    if len(ranked) > MAX_BARS:
-        rest = [sum(by[knob.path] for knob in ranked[MAX_BARS:]) for by in shares]
+    if rest := ranked[MAX_BARS:]:
         table.add_section()
-        table.add_row(f"{len(ranked) - MAX_BARS} others", *(f"{share:.1%}" for share in rest), "")
+        sums = (sum(by[knob.path] for knob in rest) for by in shares)
+        table.add_row(f"{len(rest)} others", *(f"{share:.1%}" for share in sums), "")
     return table
+
+
+def importance_notes(found: Sequence[Importance]) -> list[str]:
+    """What was compared for each objective, or why nothing can be said; once where it is one."""
+    notes: dict[str, list[str]] = {}
+    for each in found:
+        notes.setdefault(each.note, []).append(each.objective)
+    return [f"{', '.join(objectives)}: {note}" for note, objectives in notes.items()]
 
 
 def importance_bars(found: Sequence[Importance]) -> tuple[ImportanceBars, ...]:
@@ -97,7 +108,3 @@ def _others(of: Importance) -> tuple[Bar, ...]:
     return (
         Bar(name=f"{len(others)} others", value="", percent=f"{100 * share:.1f} %", width="0"),
     )
-
-
-def _note(each: Importance) -> str:
-    return each.note if not each.knobs else f"{each.objective}: {each.note}"
