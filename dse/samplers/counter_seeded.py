@@ -15,6 +15,17 @@ DESIGN = "design"
 """User attribute of a trial: which design it evaluates; its entry `draw` counts the designs."""
 
 
+class FromStudySampler(BaseSampler):
+    """A sampler that needs no fresh object for every design.
+
+    What it proposes depends on its seed and on the trials of the study only; what it keeps, it
+    could work out again. `make_sampler` makes one with the seed of the study.
+    """
+
+    counter: int | None = None
+    """Which design is asked for, where a study counts them; `CounterSeededSampler` sets it."""
+
+
 class CounterSeededSampler(BaseSampler):
     """Ask a fresh sampler for every design, its seed made from the study's seed and a counter.
 
@@ -87,5 +98,8 @@ class CounterSeededSampler(BaseSampler):
             counter = trial.user_attrs.get(DESIGN, {}).get("draw", self.next_draw)
             counter = trial.number if counter is None else int(counter)
             seed = np.random.SeedSequence([self._seed, counter]).generate_state(1)[0]
-            self._current = (trial.number, self._make(int(seed)))
+            sampler = self._make(int(seed))
+            if isinstance(sampler, FromStudySampler):
+                sampler.counter = counter
+            self._current = (trial.number, sampler)
         return self._current[1]

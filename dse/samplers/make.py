@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler
 
 from dse.errors import SpecError
 from dse.plugins import load
-from dse.samplers.counter_seeded import CounterSeededSampler
+from dse.samplers.counter_seeded import CounterSeededSampler, FromStudySampler
 from dse.spec import SamplerSpec
 
 
@@ -32,5 +32,7 @@ def make_sampler(spec: SamplerSpec) -> CounterSeededSampler:
         sampler: BaseSampler = factory(seed, **settings)
         return sampler
 
-    make(0)  # a wrong setting shows here, before a study exists
+    first = make(spec.seed)  # a wrong setting shows here, before a study exists
+    if isinstance(first, FromStudySampler):
+        return CounterSeededSampler(lambda _: first, seed=spec.seed)
     return CounterSeededSampler(make, seed=spec.seed)

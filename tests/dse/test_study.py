@@ -20,12 +20,25 @@ from dse.errors import ResumeError, StudyError
 from dse.evaluation import Failure, Job, Outcome
 from dse.launching.driver import Summary, drive
 from dse.pareto import pareto_front
+from dse.plugins import installed
 from dse.resuming import driving, load_optuna, load_spec
 from dse.spec import StudySpec
 from dse.study import Study, read_report
 from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, design_of
 from search_spaces.adc import MAX_SLICES
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
+
+SAMPLERS: dict[str, dict[str, int]] = {
+    "gp": {"startup_trials": 4},
+    "nsga2": {"population": 4},
+    "nsga3": {"population": 4},
+    "pq_pim": {"particles": 4},
+    "pso": {"particles": 4},
+    "qmc": {},
+    "random": {},
+    "tpe": {"startup_trials": 4},
+}
+"""Every installed sampler, small enough to learn within a few trials."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -122,10 +135,9 @@ def test_given_points_come_first_and_once(database: Database) -> None:
     assert len(trials) == 5
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_run_in_pieces_equals_a_run_in_one(tmp_path: Path, sampler: str) -> None:
-    settings = {"nsga2": {"population": 4}, "tpe": {"startup_trials": 4}}.get(sampler, {})
-    spec = small_spec(sampler={"name": sampler, "seed": 11, **settings})
+    spec = small_spec(sampler={"name": sampler, "seed": 11, **SAMPLERS[sampler]})
     params = []
     for pieces in ([12], [1, 5, 6, 12]):
         folder = tmp_path / str(len(pieces))
@@ -137,16 +149,19 @@ def test_a_run_in_pieces_equals_a_run_in_one(tmp_path: Path, sampler: str) -> No
     assert params[0] == params[1]
 
 
+def test_every_installed_sampler_is_tested_here() -> None:
+    assert set(SAMPLERS) == set(installed("dse.samplers"))
+
+
 class Died(BaseException):
     """Stands for SIGKILL: nothing may be cleaned up."""
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_driver_that_dies_loses_nothing_and_shifts_nothing(
     tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"nsga2": {"population": 4}, "tpe": {"startup_trials": 4}}.get(sampler, {})
-    spec = small_spec(sampler={"name": sampler, "seed": 11, **settings})
+    spec = small_spec(sampler={"name": sampler, "seed": 11, **SAMPLERS[sampler]})
     whole = tmp_path / "whole"
     whole.mkdir()
     run(database_in(whole), spec, FakeExecutor())
