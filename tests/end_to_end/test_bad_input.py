@@ -34,7 +34,7 @@ def refused(folder: Path, *arguments: str, **variables: str) -> str:
         ),
         (
             {"sampler": "bayes"},
-            "PluginError: no 'bayes' in 'dse.samplers'. Installed: nsga2, random, tpe.",
+            "PluginError: no 'bayes' in 'dse.samplers'. Installed: gp, nsga2, nsga3, pq_pim, pso, qmc, random,",
         ),
         (
             {"task": "resnet1000"},
