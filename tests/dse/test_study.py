@@ -29,7 +29,7 @@ from search_spaces.adc import MAX_SLICES
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
 SAMPLERS: dict[str, dict[str, int]] = {
-    "gp": {"startup_trials": 4},
+    "gp": {"startup_trials": 9},
     "nsga2": {"population": 4},
     "nsga3": {"population": 4},
     "pq_pim": {"particles": 4},
@@ -38,7 +38,7 @@ SAMPLERS: dict[str, dict[str, int]] = {
     "random": {},
     "tpe": {"startup_trials": 4},
 }
-"""Every installed sampler, small enough to learn within a few trials."""
+"""Every installed sampler, small enough to learn within a dozen trials (fits of gp are slow)."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
