@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from dse.errors import StudyError
-from dse.pareto import non_dominated
+from dse.pareto import crowding_distances, non_dominated
 from dse.spec import StudySpec
 from dse.trials import METRICS, design_of, is_result
 from search_spaces.design_point import DesignPoint
@@ -142,28 +141,11 @@ def _best_first(
     left = np.flatnonzero(broken == 0)
     while len(left):
         front = left[non_dominated(table[left])]
-        for index in front[np.argsort(-_crowding(table[front]), kind="stable")]:
+        for index in front[np.argsort(-crowding_distances(table[front]), kind="stable")]:
             yield results[index]
         left = np.setdiff1d(left, front)
     for index in np.argsort(broken, kind="stable")[int((broken == 0).sum()) :]:
         yield results[index]
-
-
-def _crowding(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Crowding distance of the designs of one front; infinite at its ends.
-
-    Shapes:
-        losses: `(front, objectives)`.
-        output: `(front,)`.
-    """
-    distance = np.zeros(len(losses))
-    for column in losses.T:
-        order = np.argsort(column, kind="stable")
-        span = column[order[-1]] - column[order[0]]
-        if span > 0:
-            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
-            distance[order[[0, -1]]] = np.inf
-    return distance
 
 
 def _move(original: DesignPoint, space: DesignSpace) -> tuple[dict[str, Value], DesignPoint]:

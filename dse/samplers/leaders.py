@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dse.pareto import crowding_distances
+
 Array = NDArray[np.float64]
 
 INFEASIBLE = float("inf")
@@ -39,30 +41,6 @@ def beats(a: Score, b: Score) -> bool:
     if a.violation > 0:
         return False
     return a.losses != b.losses and all(x <= y for x, y in zip(a.losses, b.losses, strict=True))
-
-
-def crowding(losses: Array) -> Array:
-    """Crowding distances of [Deb2002], section III.B; infinite at the ends of every objective.
-
-    Shapes:
-        losses: `(front, objectives)`.
-        output: `(front,)`.
-
-    [Deb2002] K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II",
-        IEEE Trans. Evol. Comput. 6(2), 2002.
-    """
-    if len(losses) <= 2:
-        return np.full(len(losses), np.inf)
-    order, columns = np.argsort(losses, axis=0, kind="stable"), np.arange(losses.shape[1])
-    ranked = losses[order, columns]
-    extent = ranked[-1] - ranked[0]
-    extent[extent == 0] = 1.0
-    gaps = np.empty_like(ranked)
-    gaps[0] = gaps[-1] = np.inf
-    np.divide(ranked[2:] - ranked[:-2], extent, out=gaps[1:-1])
-    distances = np.empty_like(gaps)
-    distances[order, columns] = gaps
-    return np.asarray(distances.sum(axis=1))
 
 
 class Archive:
@@ -136,7 +114,7 @@ class Archive:
         self._n += 1
         if self._n <= self._size:
             return True
-        dropped = int(np.argmin(crowding(self.losses)))
+        dropped = int(np.argmin(crowding_distances(self.losses)))
         self._losses[dropped], self._positions[dropped] = losses, position
         self._n = last
         return dropped != last
@@ -144,7 +122,7 @@ class Archive:
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Positions by binary tournaments on crowding; `(count, width)`, the archive not empty."""
         if self._crowding is None:
-            self._crowding = crowding(self.losses)
+            self._crowding = crowding_distances(self.losses)
         first, second = rng.integers(len(self), size=(2, count))
         chosen = np.where(self._crowding[second] > self._crowding[first], second, first)
         return np.asarray(self.positions[chosen])

@@ -11,18 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dse.errors import SpecError
-from dse.warm_start import _crowding, nearest
+from dse.pareto import crowding_distances
+from dse.warm_start import nearest
 from search_spaces.domains import Choice, Domain, FloatRange, IntRange
 from tests.dse.fakes import small_spec
 
 
 def test_crowding_is_infinite_at_the_ends_and_larger_where_designs_are_rare() -> None:
     losses = np.array([[0.0, 1.0], [0.1, 0.9], [0.2, 0.8], [0.7, 0.1], [1.0, 0.0]])
-    distance = _crowding(losses)
+    distance = crowding_distances(losses)
     assert [math.isinf(d) for d in distance] == [True, False, False, False, True]
     assert distance[1] == pytest.approx(0.4)
     assert distance[1] < distance[2] < distance[3] + 1e-9
-    assert _crowding(np.ones((3, 2))).tolist() == [0.0, 0.0, 0.0]
+    assert crowding_distances(np.ones((3, 2))).tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(

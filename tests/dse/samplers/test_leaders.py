@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.samplers.leaders import INFEASIBLE, Archive, Score, beats, crowding
+from dse.pareto import crowding_distances
+from dse.samplers.leaders import INFEASIBLE, Archive, Score, beats
 
 levels = st.integers(0, 4).map(float)
 scores = st.builds(
@@ -83,7 +84,7 @@ def test_a_full_archive_drops_the_most_crowded_and_keeps_the_ends() -> None:
 
 
 def test_crowding_is_the_size_of_the_gap_around_a_point() -> None:
-    found = crowding(np.array([[0.0, 1.0], [0.25, 0.5], [1.0, 0.0]]))
+    found = crowding_distances(np.array([[0.0, 1.0], [0.25, 0.5], [1.0, 0.0]]))
     assert found.tolist() == [np.inf, pytest.approx(2.0), np.inf]
 
 
