@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from optuna import Study
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler
-from optuna.trial import FrozenTrial
 
 from dse.errors import SpecError
-from dse.samplers.window import check_window, windowed
+from dse.samplers.window import WindowedSampler, check_window
 
 
 def gp(seed: int, *, startup_trials: int = 10, window: int = 300) -> BaseSampler:
@@ -34,26 +29,5 @@ def gp(seed: int, *, startup_trials: int = 10, window: int = 300) -> BaseSampler
     )
 
 
-class WindowedGPSampler(GPSampler):
-    """Gaussian processes that look at a bounded number of trials.
-
-    Args:
-        window: Most finished trials.
-        settings: Optuna's own.
-    """
-
-    def __init__(self, *, window: int, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._window = window
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """As Optuna's, of the window."""
-        return super().infer_relative_search_space(windowed(study, self._window), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As Optuna's, by the window."""
-        return super().sample_relative(windowed(study, self._window), trial, search_space)
+class WindowedGPSampler(WindowedSampler, GPSampler):
+    """Gaussian processes that look at a bounded number of trials."""

@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from dse.errors import SpecError
-from dse.samplers.window import check_window, windowed
+from dse.samplers.window import WindowedSampler, check_window, windowed
 
 
 def tpe(seed: int, *, startup_trials: int = 10, window: int = 1000) -> BaseSampler:
@@ -33,29 +33,8 @@ def tpe(seed: int, *, startup_trials: int = 10, window: int = 1000) -> BaseSampl
     )
 
 
-class WindowedTPESampler(TPESampler):
-    """TPE whose estimates look at a bounded number of trials.
-
-    Args:
-        window: Most finished trials.
-        settings: Optuna's own.
-    """
-
-    def __init__(self, *, window: int, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._window = window
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """As Optuna's, of the window."""
-        return super().infer_relative_search_space(windowed(study, self._window), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As Optuna's, by the window."""
-        return super().sample_relative(windowed(study, self._window), trial, search_space)
+class WindowedTPESampler(WindowedSampler, TPESampler):
+    """TPE whose estimates look at a bounded number of trials."""
 
     def sample_independent(
         self,

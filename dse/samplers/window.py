@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -37,6 +39,35 @@ def check_window(window: Any) -> int:
     if not isinstance(window, int) or isinstance(window, bool) or window < 10:
         raise SpecError(f"sampler.window: a number of trials from 10, got {window!r}")
     return window
+
+
+class WindowedSampler(BaseSampler):
+    """Beside one of Optuna's samplers, in front of it: its relative proposals see a window.
+
+    Args:
+        window: Most finished trials.
+        settings: Of the other sampler.
+    """
+
+    def __init__(self, *, window: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._window = window
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As the other's, of the window."""
+        return super().infer_relative_search_space(  # type: ignore[safe-super]
+            windowed(study, self._window), trial
+        )
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the other's, by the window."""
+        return super().sample_relative(  # type: ignore[safe-super]
+            windowed(study, self._window), trial, search_space
+        )
 
 
 class _Window:
