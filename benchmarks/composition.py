@@ -25,10 +25,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dse.catalogue import design_space
 from dse.evaluation import Evaluation
+from dse.pareto import non_dominated
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.settings import EvaluationSettings
 from dse.spec import TaskSpec, TrainingSpec
@@ -158,21 +160,10 @@ def beats(one: dict[str, float], other: dict[str, float]) -> bool:
 
 
 def best_of(designs: dict[str, dict[str, float]]) -> list[str]:
-    """Settings that no other of the same system equals in two objectives and beats in one."""
-
-    def worse(one: dict[str, float], other: dict[str, float]) -> bool:
-        pairs = [
-            (-other["accuracy"], -one["accuracy"]),
-            (other["energy_j"], one["energy_j"]),
-            (other["area_m2"], one["area_m2"]),
-        ]
-        return all(o <= p for o, p in pairs) and any(o < p for o, p in pairs)
-
-    return [
-        name
-        for name, metrics in designs.items()
-        if not any(worse(metrics, other) for other in designs.values())
-    ]
+    """Settings that no other of the same system dominates."""
+    losses = np.array([[-m["accuracy"], m["energy_j"], m["area_m2"]] for m in designs.values()])
+    names = list(designs)
+    return [names[index] for index in non_dominated(losses)]
 
 
 def main() -> None:
