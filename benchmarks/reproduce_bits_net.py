@@ -23,24 +23,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from statistics import NormalDist, mean
 from typing import Any
 
 import numpy as np
 import torch
-from reproduce_resnet20_slices import CHECKPOINTS
+from public_resnet20 import parser, print_epoch, start
 from torch import nn
 
-from dse.datasets.cifar10 import CIFAR10
 from dse.datasets.dataset import ImageDataset
-from dse.pipeline.accuracy import float_accuracy, simulated_accuracy
+from dse.pipeline.accuracy import simulated_accuracy
 from dse.pipeline.compress import CompressedNetwork, compress
-from dse.pipeline.pretrain import pretrain
 from dse.quantizers.apot import APOT
 from dse.quantizers.bits_net import BITS_NET
 from dse.quantizers.clipped import ClippedGrid
@@ -50,8 +45,6 @@ from dse.quantizers.pot import POT
 from dse.quantizers.quantizer import Place, Quantizer
 from dse.regularizers.none import NONE
 from dse.tasks.task import Task
-from dse.training.fit import Epoch
-from dse.training.schedule import Cosine
 from hw_models.published.bits_net import FRACTION_BITS, cells, weight_energy_j
 from hw_models.units import PICO
 from search_spaces.quantizer import (
@@ -91,37 +84,16 @@ def main() -> None:
     """Print a line per grid and stage, then the report."""
     arguments = _arguments()
     began = time.perf_counter()
-    torch.set_num_threads(arguments.threads)
-    task = CHECKPOINTS[arguments.checkpoint]
-    assert task.checkpoint is not None
-    task = replace(
-        task,
-        checkpoint=arguments.checkpoints / task.checkpoint,
-        recipe=replace(
-            task.recipe,
-            finetune_learning_rate=arguments.learning_rate,
-            finetune_schedule=Cosine(last=0.05),
-        ),
-    )
-    whole = task.seen(CIFAR10.load(arguments.data))
-    data = whole.subset(train=arguments.train_images, test=arguments.test_images)
-    fitted, held_out = data.fit_and_validation()
-    print(
-        f"{arguments.checkpoint}: fine-tuned on {len(fitted)} training images for "
-        f"{arguments.epochs} epochs, {len(held_out)} validate, {len(data.test_labels)} test",
-        flush=True,
-    )
-    start = pretrain(task, data, epochs=0, seed=arguments.seed).state
-    accuracy_float = float_accuracy(task, data, start)
-    print(f"fp32: test accuracy {accuracy_float:.4f}", flush=True)
-    report: dict[str, Any] = {"accuracy_float": round(accuracy_float, 4)}
+    given = start(arguments)
+    task, data = given.task, given.data
+    report: dict[str, Any] = {"accuracy_float": round(given.accuracy, 4)}
     for name, (quantizer, knobs) in GRIDS.items():
         report[name] = {}
         for stage, epochs in (("post_training", 0), ("fine_tuned", arguments.epochs)):
             network = compress(
                 task,
                 data,
-                start,
+                given.state,
                 quantizer=quantizer,
                 quantizer_knobs=knobs,
                 regularizer=NONE,
@@ -130,13 +102,13 @@ def main() -> None:
                 slice_bits=2,
                 epochs=epochs,
                 seed=arguments.seed,
-                on_epoch=_print_epoch,
+                on_epoch=print_epoch,
             )
             report[name][stage] = row = _row(task, data, network, quantizer.ends_in_8_bits)
             print(f"{name:>10} {stage:>13}: {json.dumps(row)}", flush=True)
         if quantizer.ends_in_8_bits:
             report[name]["at_threshold"] = _against_expected(
-                name, [layer.shape.name for layer in network.layers], start
+                name, [layer.shape.name for layer in network.layers], given.state
             )
             print(f"{name:>10}: {json.dumps(report[name]['at_threshold'])}", flush=True)
     report["seconds"] = round(time.perf_counter() - began, 1)
@@ -196,30 +168,8 @@ def _picojoules(codes: np.ndarray) -> float:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=None, help="folder of CIFAR-10 (DSE_DATA)")
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        default=Path(os.environ.get("DSE_CHECKPOINTS", "checkpoints")),
-        help="folder of the public weights (DSE_CHECKPOINTS)",
-    )
-    parser.add_argument("--checkpoint", choices=sorted(CHECKPOINTS), default="akamaster")
-    parser.add_argument("--train-images", type=int, default=3000)
-    parser.add_argument("--test-images", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
-
-
-def _print_epoch(epoch: Epoch) -> None:
-    print(
-        f"        epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.4f}, validation "
-        f"{epoch.val_accuracy:.4f}, {epoch.seconds:.0f} s",
-        flush=True,
-    )
+    options = parser(__doc__, train_images=3000, test_images=2000, epochs=2)
+    return options.parse_args()
 
 
 if __name__ == "__main__":

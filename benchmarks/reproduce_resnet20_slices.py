@@ -22,45 +22,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import mean, pstdev
 
 import torch
+from public_resnet20 import parser, print_epoch, start
 
-from dse.datasets.cifar10 import CIFAR10
 from dse.datasets.dataset import ImageDataset
-from dse.pipeline.accuracy import float_accuracy, simulated_accuracy
+from dse.pipeline.accuracy import simulated_accuracy
 from dse.pipeline.compress import CompressedNetwork, compress
-from dse.pipeline.pretrain import pretrain
 from dse.quantizers.fixed_point import FIXED_POINT
 from dse.quantizers.slices import nonzero_slice_ratios
 from dse.regularizers.bit_slice_l1 import BIT_SLICE_L1
 from dse.regularizers.l1 import L1
 from dse.regularizers.none import NONE
 from dse.regularizers.regularizer import Regularizer
-from dse.tasks.resnet20_cifar10 import RESNET20_CIFAR10
-from dse.tasks.resnet20a_cifar10 import RESNET20A_CIFAR10
-from dse.tasks.task import Normalisation, Task
-from dse.training.fit import Epoch
-from dse.training.schedule import Cosine
+from dse.tasks.task import Task
 from search_spaces.quantizer import FixedPointKnobs
 from search_spaces.regularizer import BitSliceL1Knobs, L1Knobs, NoRegularizerKnobs
 
-CHECKPOINTS = {
-    "akamaster": replace(
-        RESNET20A_CIFAR10,
-        checkpoint=Path("resnet20_optA_cifar10_akamaster.safetensors"),
-        normalisation=Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    ),
-    "distiller": replace(
-        RESNET20_CIFAR10,
-        checkpoint=Path("resnet20_optB_cifar10_distiller.safetensors"),
-        normalisation=Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    ),
-}
 THRESHOLD = 0.01
 SLICE_BITS = 2
 
@@ -88,30 +69,8 @@ def main() -> None:
     """Print a line per epoch and row, then the report."""
     arguments = _arguments()
     began = time.perf_counter()
-    torch.set_num_threads(arguments.threads)
-    task = CHECKPOINTS[arguments.checkpoint]
-    assert task.checkpoint is not None
-    task = replace(
-        task,
-        checkpoint=arguments.checkpoints / task.checkpoint,
-        recipe=replace(
-            task.recipe,
-            learning_rate=arguments.learning_rate,
-            finetune_learning_rate=arguments.learning_rate,
-            finetune_schedule=Cosine(last=0.05),
-        ),
-    )
-    whole = task.seen(CIFAR10.load(arguments.data))
-    data = whole.subset(train=arguments.train_images, test=arguments.test_images)
-    fitted, held_out = data.fit_and_validation()
-    print(
-        f"{arguments.checkpoint}: fine-tuned on {len(fitted)} training images for "
-        f"{arguments.epochs} epochs, {len(held_out)} validate, {len(data.test_labels)} test",
-        flush=True,
-    )
-    start = pretrain(task, data, epochs=0, seed=arguments.seed).state
-    accuracy_float = float_accuracy(task, data, start)
-    print(f"fp32: test accuracy {accuracy_float:.4f}", flush=True)
+    given = start(arguments)
+    task, data = given.task, given.data
     penalties: dict[str, tuple[Regularizer, object, int]] = {
         "pruned": (NONE, NoRegularizerKnobs(), 0),
         "l1": (L1, L1Knobs(strength=arguments.l1), arguments.epochs),
@@ -122,7 +81,7 @@ def main() -> None:
         network = compress(
             task,
             data,
-            start,
+            given.state,
             quantizer=FIXED_POINT,
             quantizer_knobs=FixedPointKnobs(),
             regularizer=regularizer,
@@ -131,7 +90,7 @@ def main() -> None:
             slice_bits=SLICE_BITS,
             epochs=epochs,
             seed=arguments.seed,
-            on_epoch=_print_epoch,
+            on_epoch=print_epoch,
         )
         rows[name] = row = _row(task, data, network)
         ratios = " ".join(f"{100 * ratio:.2f}" for ratio in network.nonzero_slice_ratios)
@@ -141,36 +100,14 @@ def main() -> None:
             f"{network.metrics['val_accuracy']:.4f}, test {row.accuracy:.4f}",
             flush=True,
         )
-    print(json.dumps(_report(rows, accuracy_float, time.perf_counter() - began)))
+    print(json.dumps(_report(rows, given.accuracy, time.perf_counter() - began)))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=None, help="folder of CIFAR-10 (DSE_DATA)")
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        default=Path(os.environ.get("DSE_CHECKPOINTS", "checkpoints")),
-        help="folder of the public weights (DSE_CHECKPOINTS)",
-    )
-    parser.add_argument("--checkpoint", choices=sorted(CHECKPOINTS), default="akamaster")
-    parser.add_argument("--train-images", type=int, default=6000)
-    parser.add_argument("--test-images", type=int, default=None, help="all when left out")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--l1", type=float, default=320.0, help="strength of l1")
-    parser.add_argument("--bl1", type=float, default=8.0, help="strength of bit-slice l1")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
-
-
-def _print_epoch(epoch: Epoch) -> None:
-    print(
-        f"        epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.4f}, validation "
-        f"{epoch.val_accuracy:.4f}, {epoch.seconds:.0f} s",
-        flush=True,
-    )
+    options = parser(__doc__, train_images=6000, test_images=None, epochs=3)
+    options.add_argument("--l1", type=float, default=320.0, help="strength of l1")
+    options.add_argument("--bl1", type=float, default=8.0, help="strength of bit-slice l1")
+    return options.parse_args()
 
 
 def _row(task: Task, data: ImageDataset, network: CompressedNetwork) -> Row:
