@@ -33,7 +33,7 @@ from dse.evaluation import Evaluation
 from dse.pareto import non_dominated
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.settings import EvaluationSettings
-from dse.spec import TaskSpec, TrainingSpec
+from dse.spec_sections import TaskSpec, TrainingSpec
 from search_spaces.design_point import DesignPoint
 from search_spaces.draw import draw_design
 

@@ -7,182 +7,54 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from dse.catalogue import design_space
 from dse.errors import SpecError
 from dse.objectives import Constraint, Objective
 from dse.published_points import place_given
+from dse.spec_sections import (
+    NAME,
+    BudgetSpec,
+    LaunchSpec,
+    SamplerSpec,
+    SearchSpec,
+    Section,
+    TaskSpec,
+    TrainingSpec,
+    WarmStartSpec,
+)
 from dse.spec_yaml import read_yaml
 from search_spaces.domains import Value
 from search_spaces.draw import DesignSpace
 from search_spaces.narrowing import NarrowingError
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class TaskSpec(_Section):
-    """The network and the data.
-
-    Attributes:
-        name: An installed task; instead of `model`.
-        model: `package.module:factory` of the user's own network.
-        data: Data set of `model`.
-        checkpoint: Trained weights (safetensors); without them the network is trained.
-        mean: What the checkpoint's training subtracted from `pixel / 255`, per channel; with
-            `std`. The data set's own when left out.
-        std: What it divided by.
-        data_folder: Where the data lie, if not in `DSE_DATA` or shipped.
-        train_images: Use the first so many of a fixed permutation; all when left out.
-        test_images: Likewise.
-    """
-
-    name: str | None = None
-    model: str | None = None
-    data: str | None = None
-    checkpoint: str | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    data_folder: str | None = None
-    train_images: Annotated[int, Field(ge=100)] | None = None
-    test_images: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("mean", "std", mode="before")
-    @classmethod
-    def _tuples(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    def identity(self) -> dict[str, Any]:
-        """What a result depends on: all but the place of the data."""
-        return self.model_dump(exclude={"data_folder"}, exclude_none=True)
-
-
-class SamplerSpec(_Section):
-    """Which sampler proposes designs, with settings of its own beside these."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    name: str = "tpe"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-
-    def settings(self) -> dict[str, Any]:
-        """Settings that the sampler itself understands."""
-        return dict(self.model_extra or {})
-
-
-class BudgetSpec(_Section):
-    """How much may be spent.
-
-    Attributes:
-        trials: Designs to evaluate.
-        epochs: Epochs of fine-tuning in each evaluation; 0 quantises without training.
-        short_epochs: The same at fidelity `short`.
-        fidelity: `full`; `short` fine-tunes for `short_epochs`, pruning in one round;
-            `post_training` does not train at all after pre-training.
-    """
-
-    trials: Annotated[int, Field(ge=1)] = 100
-    epochs: Annotated[int, Field(ge=0, le=10_000)] = 5
-    short_epochs: Annotated[int, Field(ge=0, le=10_000)] = 1
-    fidelity: Literal["full", "short", "post_training"] = "full"
-
-
-class TrainingSpec(_Section):
-    """How networks are trained.
-
-    Attributes:
-        seed: Seed of initial weights, of the validation split and of the order of the images, and
-            of device effects.
-        pretrain_epochs: Epochs of the network before compression; the task's own if left out.
-        images_per_epoch: Of the training images, drawn anew for every epoch; all if left out.
-        batch_norm: `digital` computes it beside the crossbars; `folded` multiplies it into the
-            weights before they are quantised.
-        device: Where to train and simulate: `auto` takes a GPU if this process sees one.
-    """
-
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    pretrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    images_per_epoch: Annotated[int, Field(ge=100)] | None = None
-    batch_norm: Literal["digital", "folded"] = "digital"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def identity(self) -> dict[str, Any]:
-        """What a result depends on: all but the device."""
-        return self.model_dump(exclude={"device"})
-
-
-class LaunchSpec(_Section):
-    """Where evaluations run.
-
-    Attributes:
-        name: `ray`, or `serial` for this process.
-        workers: Evaluations at the same time; `auto` fills the machine or cluster.
-        cpus_per_trial: CPUs, and torch threads, of one evaluation.
-        gpus_per_trial: GPUs of one evaluation, fractions included; Ray hides the others.
-        address: Ray cluster; a local one is started if left out.
-        attempts: How often a design is tried whose worker dies.
-    """
-
-    name: Literal["ray", "serial"] = "ray"
-    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    cpus_per_trial: Annotated[int, Field(ge=1)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
-    address: str | None = None
-    attempts: Annotated[int, Field(ge=1)] = 3
-
-
-class WarmStartSpec(_Section):
-    """Another study, whose best designs are evaluated first.
-
-    Attributes:
-        study: Its name.
-        database: URL of its database; that of the new study if left out.
-        designs: How many of its designs.
-    """
-
-    study: Annotated[str, Field(pattern=NAME)]
-    database: str | None = None
-    designs: Annotated[int, Field(ge=1, le=1000)] = 10
-
-
-class StudySpec(_Section):
+class StudySpec(Section):
     """A study: what is free, what is wanted, how to search and where to run."""
 
     name: Annotated[str, Field(pattern=NAME)]
     task: TaskSpec
-    fixed: dict[str, Any] = {}
-    space: dict[str, Any] = {}
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    space: dict[str, Any] = Field(default_factory=dict)
     points: tuple[dict[str, Any], ...] = ()
     warm_start: WarmStartSpec | None = None
     objectives: tuple[str, ...]
     constraints: tuple[str, ...] = ()
     sampler: SamplerSpec = SamplerSpec()
+    search: SearchSpec = SearchSpec()
     budget: BudgetSpec = BudgetSpec()
     training: TrainingSpec = TrainingSpec()
     launch: LaunchSpec = LaunchSpec()
     folders: tuple[str, ...] = ()
 
-    @field_validator("task", mode="before")
+    @field_validator("task", "sampler", "search", "launch", mode="before")
     @classmethod
-    def _task(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("sampler", mode="before")
-    @classmethod
-    def _sampler(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("launch", mode="before")
-    @classmethod
-    def _launch(cls, value: Any) -> Any:
+    def _named(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
     @field_validator("points", "objectives", "constraints", "folders", mode="before")
@@ -256,6 +128,8 @@ class StudySpec(_Section):
             "short_epochs": self.budget.short_epochs,
             "fidelity": self.budget.fidelity,
             "training": self.training.identity(),
+            **self.budget.refinements(),
+            **({} if self.search.name == "flat" else {"search": self.search.model_dump()}),
             **({} if start is None else {"warm_start": start.model_dump(exclude={"database"})}),
         }
 
@@ -374,6 +248,8 @@ def _first(error: ValidationError) -> str:
             f"{where}: letters, digits, '.', '_' and '-', a letter or digit first, at most 100; "
             f"got {problem['input']!r}"
         )
+    if problem["type"] == "value_error":  # of ours, complete with what came
+        return f"{where}.{problem['ctx']['error']}"
     return f"{where}: {problem['msg']}, got {problem['input']!r}"
 
 

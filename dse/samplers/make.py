@@ -9,7 +9,8 @@ from optuna.samplers import BaseSampler
 from dse.errors import SpecError
 from dse.plugins import load
 from dse.samplers.counter_seeded import CounterSeededSampler, FromStudySampler
-from dse.spec import SamplerSpec
+from dse.samplers.informed import informed
+from dse.spec_sections import SamplerSpec
 
 
 def make_sampler(spec: SamplerSpec) -> CounterSeededSampler:
@@ -35,4 +36,4 @@ def make_sampler(spec: SamplerSpec) -> CounterSeededSampler:
     first = make(spec.seed)  # a wrong setting shows here, before a study exists
     if isinstance(first, FromStudySampler):
         return CounterSeededSampler(lambda _: first, seed=spec.seed)
-    return CounterSeededSampler(make, seed=spec.seed)
+    return CounterSeededSampler(make, seed=spec.seed, view=informed)

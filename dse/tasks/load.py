@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dse.plugins import load
-from dse.spec import TaskSpec
+from dse.spec_sections import TaskSpec
 from dse.tasks.task import Normalisation, Task
 from dse.tasks.user import task_from_model
 

@@ -13,7 +13,7 @@ from dse.evaluation import Evaluation
 from dse.pipeline.codes import codes_from_tensors, codes_to_tensors
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.settings import EvaluationSettings
-from dse.spec import TaskSpec, TrainingSpec
+from dse.spec_sections import TaskSpec, TrainingSpec
 from tests.dse.pipeline.test_evaluate import point
 
 

@@ -11,7 +11,7 @@ from dse.errors import SpecError
 from dse.evaluation import Evaluation, Failure
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.settings import EvaluationSettings
-from dse.spec import TaskSpec, TrainingSpec
+from dse.spec_sections import TaskSpec, TrainingSpec
 from tests.dse.pipeline.test_evaluate import point
 
 

@@ -13,7 +13,7 @@ from dse.catalogue import catalogue
 from dse.evaluation import Evaluation, Failure
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.settings import EvaluationSettings
-from dse.spec import TaskSpec, TrainingSpec
+from dse.spec_sections import TaskSpec, TrainingSpec
 from dse.tasks.task import Task
 from hw_models.layer import CodedLayer
 from tests.dse.pipeline.test_evaluate import point

@@ -17,7 +17,7 @@ from dse.errors import PluginError, SpecError
 from dse.samplers.counter_seeded import DESIGN
 from dse.samplers.make import make_sampler
 from dse.samplers.pso import pso
-from dse.spec import SamplerSpec
+from dse.spec_sections import SamplerSpec
 
 ALL = ("random", "qmc", "tpe", "nsga2", "nsga3", "gp", "pso", "pq_pim")
 FILES = {"pq_pim": "pso"}

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from dse.errors import DataError, PluginError, SpecError, TaskError
-from dse.spec import StudySpec, TaskSpec
+from dse.spec import StudySpec
+from dse.spec_sections import TaskSpec
 from dse.tasks.load import load_task
 from dse.tasks.mlp_mnist import MLP_MNIST
 from dse.tasks.task import Normalisation
