@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dse.spec_sections import Fidelity
 from search_spaces.design_point import DesignPoint
 
 
@@ -17,11 +18,15 @@ class Job:
         number: Number of its trial.
         point: The design.
         attempt: 1, or more if a worker or driver died under it.
+        fidelity: How thoroughly it is evaluated.
+        sweep: Whether every hardware choice for its network is looked at, too.
     """
 
     number: int
     point: DesignPoint
     attempt: int
+    fidelity: Fidelity = "full"
+    sweep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +38,31 @@ class Evaluation:
         stages: By stage: its key in the store, whether it was found there, seconds.
         report: Costs by layer and by component, as `dse explain` prints them.
         seconds: Wall time.
+        nested: Where the hardware was swept: the designs of the same network that no other one
+            dominates, with their results.
     """
 
     metrics: Mapping[str, float]
     stages: Mapping[str, Mapping[str, Any]]
     report: Mapping[str, Any]
+    seconds: float
+    nested: tuple[tuple[DesignPoint, Evaluation], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuledOut:
+    """A design that breaks a constraint, found out before its evaluation was over.
+
+    Attributes:
+        reason: One line for a person.
+        violations: By constraint, at least by how much it is missed; as far as known.
+        trained: Whether training had begun.
+        seconds: Wall time.
+    """
+
+    reason: str
+    violations: Mapping[str, float]
+    trained: bool
     seconds: float
 
 
@@ -54,4 +79,4 @@ class Failure:
     lost: bool = False
 
 
-Outcome = Evaluation | Failure
+Outcome = Evaluation | RuledOut | Failure

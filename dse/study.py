@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.database import Database
-from dse.errors import StageError, StudyError
-from dse.evaluation import Evaluation, Failure, Job, Outcome
+from dse.errors import StageError
+from dse.evaluation import Evaluation, Failure, Job, Outcome, RuledOut
+from dse.nesting import Nesting
+from dse.rungs import Rungs
 from dse.samplers.counter_seeded import DESIGN, CounterSeededSampler
 from dse.spec import StudySpec
+from dse.trial_reports import read_report, upload_report
 from dse.trials import (
     DUPLICATE_OF,
     ERROR,
     LOST,
     METRICS,
+    NESTED_IN,
+    PROMOTED_FROM,
+    RETRY_OF,
+    RULED_OUT,
+    RUNG,
+    RUNG_RESULT,
     SECONDS,
     STAGES,
+    SWEEP,
     design_of,
     fail,
     requeue,
 )
+from search_spaces.design_point import DesignPoint
 from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
 from search_spaces.draw import draw_design
 
 MAX_KNOWN_IN_A_ROW = 50
 """So many proposals of known designs in a row, and the space counts as exhausted."""
 
-_REPORT = "report.json"
 _logger = logging.getLogger(__name__)
 
 
@@ -47,6 +53,12 @@ class Study:
     how-manieth design of the study), `digest`, `attempt`, and `retry_of` where an earlier trial
     of the same design was lost. A design that is known already is never evaluated again: its
     trial takes the known result and the attribute `duplicate_of`.
+
+    On a ladder of fidelities every rung of a design is a trial: those below the last rung end
+    PRUNED, with their result in the attribute `rung`, and the next one says `promoted_from`. A
+    design that is found to break a constraint before its evaluation is over ends PRUNED, too,
+    with the attribute `ruled_out`. In a nested search the further designs of a network are trials
+    with `nested_in`.
 
     Args:
         study: Optuna's study; `sampler` is its sampler.
@@ -70,7 +82,10 @@ class Study:
         self.objectives = spec.parsed_objectives()
         self.constraints = spec.parsed_constraints()
         self.n_designs = 0
-        """Different designs asked so far."""
+        """Different designs asked so far; different networks, where hardware is swept. Those
+        that were ruled out before any training do not count."""
+        self.ruled_out_in_a_row = 0
+        """Of the last designs told, how many were ruled out before any training."""
         self.n_waiting = 0
         """Designs that were given, or lost, and wait for a worker."""
         self._sampler = sampler
@@ -79,6 +94,8 @@ class Study:
         self._known: dict[str, int] = {}
         self._running: set[str] = set()
         self._followers: dict[str, list[int]] = {}
+        self._rungs = Rungs(spec.budget, self.objectives)
+        self._nesting = Nesting(spec, self.space)
         for trial in self.trials():
             self._remember(trial)
 
@@ -89,11 +106,22 @@ class Study:
     @property
     def n_done(self) -> int:
         """Different designs that completed or failed for good."""
-        return len(self._known)
+        return self.n_designs - len(self._running)
+
+    def wants(self, trials: int) -> bool:
+        """Whether there is something to evaluate, in a study of so many designs."""
+        return self.n_waiting > 0 or self.n_designs < trials or self._rungs.due() is not None
 
     def ask(self) -> Job | None:
-        """The next design that is not known yet; None when the space looks exhausted."""
+        """The next design that is not known yet; None when the space looks exhausted.
+
+        Designs that are due for the next rung come before new ones.
+        """
+        if self.n_waiting <= 0 and (number := self._rungs.due()) is not None:
+            self._promote(number)
         for _ in range(MAX_KNOWN_IN_A_ROW):
+            if self._nesting.n_known_in_a_row >= MAX_KNOWN_IN_A_ROW:
+                break
             if (job := self._ask_once()) is not None:
                 return job
         _logger.warning(
@@ -109,6 +137,11 @@ class Study:
         reason; a lost design goes back to the queue up to `launch.attempts`.
         """
         digest = job.point.digest()
+        untrained = isinstance(outcome, RuledOut) and not outcome.trained
+        self.ruled_out_in_a_row = self.ruled_out_in_a_row + 1 if untrained else 0
+        if isinstance(outcome, RuledOut):
+            _logger.info("trial %d was ruled out: %s", job.number, outcome.reason)
+            self._tell_ruled_out(job, outcome)
         if isinstance(outcome, Evaluation):
             try:
                 values = [_finite(o.name, o.metric.of, outcome) for o in self.objectives]
@@ -116,7 +149,7 @@ class Study:
             except StageError as error:
                 outcome = Failure(reason=str(error))
             else:
-                self._tell_result(job.number, outcome, values, broken)
+                self._tell_result(job, outcome, values, broken)
         if isinstance(outcome, Failure):
             if outcome.lost and job.attempt < self.spec.launch.attempts:
                 _logger.warning("trial %d was lost: %s; trying again", job.number, outcome.reason)
@@ -167,9 +200,13 @@ class Study:
         digest = point.digest()
         if design is None:
             design = {"draw": self._next_draw, "digest": digest, "attempt": 1}
+            design |= self._nesting.mark(point)
             self._next_draw += 1
             trial.set_user_attr(DESIGN, design)
-        if (known := self._known.get(digest)) is not None:
+        elif SWEEP not in design and (marks := self._nesting.mark(point)):  # a given design
+            design = {**design, **marks}
+            trial.set_user_attr(DESIGN, design)
+        if (known := self._known.get(digest)) is not None and PROMOTED_FROM not in design:
             self._copy(known, trial.number)
             return None
         if digest in self._running:
@@ -177,29 +214,107 @@ class Study:
             self._followers.setdefault(digest, []).append(trial.number)
             return None
         self._running.add(digest)
-        self.n_designs += "retry_of" not in design
-        return Job(number=trial.number, point=point, attempt=design["attempt"])
+        self.n_designs += self._counts(design)
+        return Job(
+            number=trial.number,
+            point=point,
+            attempt=design["attempt"],
+            fidelity=self._rungs.fidelity_of(design),
+            sweep=design.get(SWEEP, False),
+        )
+
+    def _counts(self, design: Mapping[str, Any]) -> bool:
+        """Whether a trial is the first of a design that the budget counts."""
+        known = {RETRY_OF, PROMOTED_FROM, NESTED_IN} & design.keys()
+        return not known and bool(design.get(SWEEP, True))
+
+    def _promote(self, number: int) -> None:
+        """Put a design in the queue for the next rung."""
+        trial = self.trials()[number]
+        before = design_of(trial)
+        assert before is not None, "it has a result"
+        design = {key: value for key, value in before.items() if key != RETRY_OF}
+        design |= {"attempt": 1, RUNG: before.get(RUNG, 0) + 1, PROMOTED_FROM: number}
+        self.optuna.enqueue_trial(trial.params, user_attrs={DESIGN: design})
+        self._rungs.promoted(number)
+        self.n_waiting += 1
 
     def _tell_result(
         self,
-        number: int,
+        job: Job,
         outcome: Evaluation,
         values: list[float],
         violations: Mapping[str, float],
     ) -> None:
-        trial = self._open[number]
+        trial = self._open[job.number]
+        design: dict[str, Any] = trial.user_attrs[DESIGN]
+        for point, evaluation in outcome.nested:
+            self._add_nested(job, design, point, evaluation)
         for name, violation in violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(METRICS, dict(outcome.metrics))
         trial.set_user_attr(STAGES, {stage: dict(t) for stage, t in outcome.stages.items()})
         trial.set_user_attr(SECONDS, outcome.seconds)
-        _upload(self.optuna, self.database, trial, outcome.report)
-        self.optuna.tell(trial, values)
+        upload_report(self.optuna, self.database, trial, outcome.report)
+        if self._rungs.is_last(design):
+            self.optuna.tell(trial, values)
+        else:
+            trial.set_user_attr(RUNG_RESULT, {"fidelity": job.fidelity, "values": values})
+            self.optuna.tell(trial, state=TrialState.PRUNED)
+        self._rungs.note(self.trials()[job.number])
+
+    def _tell_ruled_out(self, job: Job, outcome: RuledOut) -> None:
+        trial = self._open[job.number]
+        for name, violation in outcome.violations.items():
+            trial.set_constraint(name, violation)
+        trial.set_user_attr(SECONDS, outcome.seconds)
+        trial.set_user_attr(RULED_OUT, {"reason": outcome.reason, "trained": outcome.trained})
+        self.optuna.tell(trial, state=TrialState.PRUNED)
+        if not outcome.trained:
+            self.n_designs -= self._counts(trial.user_attrs[DESIGN])
+
+    def _add_nested(
+        self, job: Job, design: Mapping[str, Any], point: DesignPoint, evaluation: Evaluation
+    ) -> None:
+        """A further design of a network, unless it is known (from a sweep that was cut short)."""
+        digest = point.digest()
+        if digest in self._known or digest in self._running:
+            return
+        nested = {"draw": design["draw"], "digest": digest, "attempt": 1, NESTED_IN: job.number}
+        try:
+            values = [_finite(o.name, o.metric.of, evaluation) for o in self.objectives]
+            broken = {str(c): _finite(str(c), c.violation, evaluation) for c in self.constraints}
+        except StageError as error:
+            _logger.warning("a nested design of trial %d is left out: %s", job.number, error)
+            return
+        self._known[digest] = self._nesting.add_trial(
+            self.optuna,
+            self.database,
+            point,
+            values=values,
+            violations=broken,
+            attributes={
+                DESIGN: nested,
+                METRICS: dict(evaluation.metrics),
+                STAGES: {stage: dict(t) for stage, t in evaluation.stages.items()},
+                SECONDS: evaluation.seconds,
+            },
+            report=evaluation.report,
+        )
 
     def _copy(self, known: int, number: int) -> None:
         """Give a trial the outcome of an earlier one of the same design."""
         trial, original = self._open.pop(number), self.trials()[known]
         trial.set_user_attr(DUPLICATE_OF, known)
+        if original.state == TrialState.PRUNED:
+            for name, violation in original.constraints.items():
+                trial.set_constraint(name, violation)
+            for name in (RUNG_RESULT, RULED_OUT):
+                if name in original.user_attrs:
+                    trial.set_user_attr(name, original.user_attrs[name])
+            trial.set_user_attr(SECONDS, 0.0)
+            self.optuna.tell(trial, state=TrialState.PRUNED)
+            return
         if original.state != TrialState.COMPLETE:
             fail(self.optuna, number, reason=f"as trial {known}: {original.user_attrs[ERROR]}")
             return
@@ -220,62 +335,19 @@ class Study:
         if design is None:
             return
         self._next_draw = max(self._next_draw, design["draw"] + 1)
+        self._rungs.note(trial)
         if trial.state == TrialState.WAITING:
             self.n_waiting += 1
             return
+        self._nesting.note(design)
         if DUPLICATE_OF in trial.user_attrs:
             return
-        self.n_designs += "retry_of" not in design
+        ruled_out = trial.user_attrs.get(RULED_OUT)
+        untrained = ruled_out is not None and not ruled_out["trained"]
+        self.n_designs += self._counts(design) and not untrained
         if trial.state.is_finished() and LOST not in trial.user_attrs:
+            self.ruled_out_in_a_row = self.ruled_out_in_a_row + 1 if untrained else 0
             self._known[design["digest"]] = trial.number
-
-
-def artifact_store(database: Database) -> FileSystemArtifactStore:
-    """Where large results lie."""
-    folder = database.home / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(folder)
-
-
-def read_report(study: optuna.Study, database: Database, trial: FrozenTrial) -> Mapping[str, Any]:
-    """Costs of a trial's design by layer and component.
-
-    Raises:
-        StudyError: The trial has no report, or its file is gone.
-    """
-    if (original := trial.user_attrs.get(DUPLICATE_OF)) is not None:
-        trial = study.get_trials(deepcopy=False)[original]
-    number = trial.number
-    for meta in get_all_artifact_meta(trial, storage=study._storage):
-        if meta.filename == _REPORT:
-            try:
-                with artifact_store(database).open_reader(meta.artifact_id) as stream:
-                    report: Mapping[str, Any] = json.load(stream)
-                    return report
-            except optuna.artifacts.exceptions.ArtifactNotFound:
-                raise StudyError(
-                    f"the report of trial {number} is not under {database.home / 'artifacts'}; "
-                    "move that folder along with the database, or point DSE_HOME to it"
-                ) from None
-    raise StudyError(
-        f"trial {number} of study {study.study_name!r} has no report: it is {trial.state.name}"
-        + (f" ({trial.user_attrs[ERROR]})" if ERROR in trial.user_attrs else "")
-    )
-
-
-def _upload(
-    study: optuna.Study, database: Database, trial: optuna.Trial, report: Mapping[str, Any]
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / _REPORT
-        file.write_text(json.dumps(report))
-        upload_artifact(
-            artifact_store=artifact_store(database),
-            file_path=str(file),
-            study_or_trial=trial,
-            storage=study._storage,
-            mimetype="application/json",
-        )
 
 
 def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:

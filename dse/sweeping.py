@@ -16,6 +16,7 @@ from dse.errors import SpecError, StudyError
 from dse.launching.launch import evaluation_settings
 from dse.pipeline.codes import codes_from_tensors
 from dse.pipeline.evaluate import Evaluator
+from dse.pipeline.hardware_choices import domain_values
 from dse.plugins import load
 from dse.resuming import load_optuna
 from dse.spec import StudySpec
@@ -27,15 +28,7 @@ from hw_models.sweep.space import HardwareSpace
 from search_spaces.adc import MAX_SLICES, slice_path
 from search_spaces.build import configured_engine
 from search_spaces.design_point import DesignPoint
-from search_spaces.domains import (
-    Choice,
-    Domain,
-    FloatRange,
-    IntRange,
-    Value,
-    is_single,
-    only_value,
-)
+from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
 from search_spaces.draw import draw_design
 from search_spaces.narrowing import NarrowingError, narrow
 
@@ -179,15 +172,15 @@ def hardware_spaces(point: DesignPoint, entries: Sequence[str]) -> dict[str, Har
     given_paths = {path for entry in named for path in _paths(entry, full)}
 
     def values(path: str, otherwise: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _values(domains[path]) if path in given_paths else otherwise
+        return domain_values(domains[path]) if path in given_paths else otherwise
 
     crossbar = point.crossbar
     ou_wordlines = values("crossbar.ou_wordlines", (crossbar.ou_wordlines,))
     return {
         model: HardwareSpace(
             engine=configured_engine(point, load("hw_models.engines", point.engine.name)),
-            wordlines=values("crossbar.wordlines", _values(full["crossbar.wordlines"])),
-            bitlines=values("crossbar.bitlines", _values(full["crossbar.bitlines"])),
+            wordlines=values("crossbar.wordlines", domain_values(full["crossbar.wordlines"])),
+            bitlines=values("crossbar.bitlines", domain_values(full["crossbar.bitlines"])),
             bits_per_cell=values("cell.bits", (point.cell.bits,)),
             ou_wordlines=tuple(rows or None for rows in ou_wordlines),
             encodings=tuple(
@@ -197,7 +190,7 @@ def hardware_spaces(point: DesignPoint, entries: Sequence[str]) -> dict[str, Har
             adcs_per_array=values("adc.per_array", _ADCS_PER_ARRAY),
             adcs=(load("hw_models.converters", model),),
             adc_bits={
-                significance: _values(domains[slice_path(significance)])
+                significance: domain_values(domains[slice_path(significance)])
                 for significance in range(MAX_SLICES)
                 if slice_path(significance) in given_paths
             },
@@ -229,12 +222,3 @@ def _parsed(entries: Sequence[str]) -> dict[str, Any]:
 def _paths(entry: str, full: Mapping[str, Domain]) -> list[str]:
     """The knobs that an entry stands for: itself, or every slice group below it."""
     return [entry] if entry in full else [path for path in full if path.startswith(f"{entry}.")]
-
-
-def _values(domain: Domain) -> tuple[Any, ...]:
-    if is_single(domain):
-        return (only_value(domain),)
-    if isinstance(domain, Choice):
-        return domain.values
-    assert isinstance(domain, IntRange), "no swept knob is real-valued"
-    return tuple(range(domain.low, domain.high + 1))

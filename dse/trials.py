@@ -15,6 +15,22 @@ SECONDS = "seconds"
 ERROR = "error"
 DUPLICATE_OF = "duplicate_of"
 LOST = "lost"
+RUNG_RESULT = "rung"
+"""Result of a trial below the last rung: `fidelity` and `values`. It is no result of the study."""
+RULED_OUT = "ruled_out"
+"""Of a design that breaks a constraint: `reason`, and whether it was `trained` at all."""
+
+RETRY_OF = "retry_of"
+PROMOTED_FROM = "promoted_from"
+NESTED_IN = "nested_in"
+"""Entries of the attribute `design`: the trial that a trial follows, tried again, evaluated
+better, or swept from the same network."""
+RUNG = "rung"
+"""Entry of the attribute `design`: which rung; the first if left out."""
+SWEEP = "sweep"
+NETWORK = "network"
+"""Entries of the attribute `design` in a nested search: whether the trial sweeps the hardware of
+its network, and the network's digest."""
 
 
 def design_of(trial: FrozenTrial) -> dict[str, Any] | None:
@@ -36,7 +52,12 @@ def is_result(trial: FrozenTrial) -> bool:
 def is_given(trial: FrozenTrial, n_given: int) -> bool:
     """Whether the trial is the result of one of the designs that the study file gives."""
     design = design_of(trial)
-    return is_result(trial) and design is not None and design["draw"] < n_given
+    return (
+        is_result(trial)
+        and design is not None
+        and design["draw"] < n_given
+        and NESTED_IN not in design
+    )
 
 
 def fail(study: optuna.Study, number: int, *, reason: str, lost: bool = False) -> None:
@@ -58,8 +79,8 @@ def requeue(study: optuna.Study, number: int, *, reason: str, attempt: int) -> N
     trial = trials[number]
     design = design_of(trial)
     assert design is not None, "only a trial that was drawn to its end has a design"
-    waiting = any((design_of(t) or {}).get("retry_of") == number for t in trials[number:])
+    waiting = any((design_of(t) or {}).get(RETRY_OF) == number for t in trials[number:])
     if not waiting:
-        again = {**design, "attempt": attempt, "retry_of": number}
+        again = {**design, "attempt": attempt, RETRY_OF: number}
         study.enqueue_trial(trial.params, user_attrs={DESIGN: again})
     fail(study, number, reason=reason, lost=True)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dse.evaluation import Evaluation, Job, Outcome
+from dse.evaluation import Evaluation, Failure, Job, Outcome
 from dse.launching.executor import Executor
 from dse.launching.interrupts import Interrupts
 from dse.study import Study
 
 _POLL_S = 1.0
 _HOPELESS_AFTER = 5
+_HOPELESS_SPACE = 200
 
 _logger = logging.getLogger(__name__)
 
@@ -85,8 +86,14 @@ def _drive(
                 stopped = stopped or f"time is up after {timeout_s:g} s"
             if completed == 0 and failed >= max(_HOPELESS_AFTER, 2 * executor.workers):
                 stopped = stopped or f"the first {failed} designs failed; see `dse status`"
+            if study.ruled_out_in_a_row >= _HOPELESS_SPACE:
+                stopped = stopped or (
+                    f"{study.ruled_out_in_a_row} designs in a row break constraints whatever "
+                    "their network; see `dse status`, and loosen the constraints or narrow the "
+                    "space"
+                )
             while not stopped and len(running) < executor.workers:
-                if study.n_waiting <= 0 and study.n_designs >= trials:
+                if not study.wants(trials):
                     break
                 job = study.ask()
                 if job is None:
@@ -100,7 +107,7 @@ def _drive(
                 study.tell(job, outcome)
                 del running[job.number]
                 completed += isinstance(outcome, Evaluation)
-                failed += not isinstance(outcome, Evaluation) and not outcome.lost
+                failed += isinstance(outcome, Failure) and not outcome.lost
                 progress(job, outcome)
             progress(None, None)
     except BaseException:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dse.launching.driver import Progress, Summary, drive
 from dse.launching.executor import Executor
 from dse.launching.ray_environment import prepare_ray
+from dse.pipeline.hardware_choices import swept_values
 from dse.pipeline.settings import EvaluationSettings
 from dse.spec import StudySpec
 from dse.study import Study
@@ -21,7 +22,7 @@ def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summ
         progress: Told what happens.
     """
     trials = study.spec.budget.trials
-    if study.n_waiting == 0 and study.n_designs >= trials:
+    if not study.wants(trials):
         return Summary(completed=0, failed=0, stopped="")
     settings = evaluation_settings(study.spec, store=study.database.home / "stages")
     executor = make_executor(study.spec, settings)
@@ -40,15 +41,20 @@ def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summ
 def evaluation_settings(spec: StudySpec, *, store: Path) -> EvaluationSettings:
     """What a worker needs to know; nothing of the database."""
     budget = spec.budget
-    epochs = {"full": budget.epochs, "short": budget.short_epochs, "post_training": 0}
     return EvaluationSettings(
         task=spec.task,
-        epochs=epochs[budget.fidelity],
+        epochs=budget.epochs_at(budget.fidelity),
         fidelity=budget.fidelity,
         training=spec.training,
         threads=spec.launch.cpus_per_trial,
         store=store,
         folders=spec.folders,
+        epochs_at={fidelity: budget.epochs_at(fidelity) for fidelity in budget.ladder()},
+        objectives=spec.parsed_objectives(),
+        constraints=spec.parsed_constraints(),
+        stop_hopeless=budget.stop_hopeless,
+        swept=swept_values(spec.design_space()) if spec.search.name == "nested" else {},
+        simulations=spec.search.simulations,
     )
 
 

@@ -38,7 +38,7 @@ class _Worker:
         return os.getpid()
 
     def outcome(self, job: Job) -> Outcome:
-        return self._evaluator.outcome(job.point)
+        return self._evaluator.outcome(job.point, fidelity=job.fidelity, sweep=job.sweep)
 
 
 class RayExecutor:

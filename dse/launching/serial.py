@@ -28,7 +28,7 @@ class SerialExecutor:
     def wait(self, timeout_s: float) -> Sequence[tuple[Job, Outcome]]:
         """Evaluate the next design, however long it takes."""
         job = self._queue.pop(0)
-        return [(job, self._evaluator.outcome(job.point))]
+        return [(job, self._evaluator.outcome(job.point, fidelity=job.fidelity, sweep=job.sweep))]
 
     def close(self) -> None:
         """Drop what waits."""

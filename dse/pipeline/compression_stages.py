@@ -26,6 +26,7 @@ from dse.pipeline.settings import EvaluationSettings
 from dse.pipeline.stage_store import StageResult, StageStore, StageTrace
 from dse.plugins import load
 from dse.tasks.task import Task
+from dse.training.hopeless import HopelessRule, needed_accuracies
 from hw_models.layer import CodedLayer
 from hw_models.simulation.adc_range import calibrated_steps
 from search_spaces.design_point import DesignPoint
@@ -121,6 +122,7 @@ class CompressionStages:
                 input_knobs=point.inputs,
                 epochs=settings.epochs,
                 seed=settings.training.seed,
+                on_epoch=self._hopeless(trained),
                 device=settings.device,
             ).network
             return _network_result(network)
@@ -140,11 +142,20 @@ class CompressionStages:
         }
         return self._compute("compress", inputs, run)
 
+    def _hopeless(self, trained: StageResult) -> HopelessRule | None:
+        """What ends a training that cannot meet the study's constraints, where it shall."""
+        settings = self._settings
+        needed = needed_accuracies(settings.constraints, of_float=trained.data["val_accuracy"])
+        if not settings.stop_hopeless or not needed:
+            return None
+        tuning = self._point.adc_loop.tune_epochs if settings.tunes(self._point) else 0
+        return HopelessRule(needed, epochs=settings.epochs + tuning)
+
     def tuned(self, compressed: StageResult) -> StageResult:
         """The same fitted to the converters: steps chosen, codes trained with ADCs in the loop."""
         point, settings = self._point, self._settings
         loop = point.adc_loop
-        epochs = 0 if settings.fidelity == "post_training" else loop.tune_epochs
+        epochs = loop.tune_epochs if settings.tunes(point) else 0
         if epochs == 0 and loop.range == "full":
             return compressed
         quantizer = load("dse.quantizers", point.quantizer.name)

@@ -14,21 +14,24 @@ import torch
 
 from dse.datasets.dataset import ImageDataset
 from dse.errors import DseError, SpecError
-from dse.evaluation import Evaluation, Failure, Outcome
+from dse.evaluation import Evaluation, Failure, Outcome, RuledOut
 from dse.pipeline.code_digest import package_digest
 from dse.pipeline.compression_stages import codes_of, steps_of
 from dse.pipeline.hardware import chip_of, counts_inputs, empty_layer, priced_knobs
+from dse.pipeline.nested import nested_designs
 from dse.pipeline.settings import EvaluationSettings
 from dse.pipeline.stage_store import StageTrace, stage_key
 from dse.pipeline.stages import Stages
 from dse.pipeline.tracing import trace_task
 from dse.plugins import load, search_here
 from dse.quantizers.slices import nonzero_slice_ratios
+from dse.spec_sections import Fidelity
 from dse.tasks.load import load_task
 from dse.tasks.task import Task
+from dse.training.hopeless import HopelessError
 from hw_models.engines.observed import Observed
 from hw_models.errors import HardwareError
-from hw_models.estimation.estimate import estimate, estimate_designs
+from hw_models.estimation.estimate import Estimate, estimate, estimate_designs
 from hw_models.estimation.schedule import Schedule, schedule_for
 from hw_models.layer import CodedLayer, LayerShape
 from search_spaces.design_point import DesignPoint
@@ -78,21 +81,54 @@ class Evaluator:
             )
         task.identity()
 
-    def outcome(self, point: DesignPoint) -> Outcome:
+    def outcome(
+        self, point: DesignPoint, *, fidelity: Fidelity | None = None, sweep: bool = False
+    ) -> Outcome:
         """Evaluate, and turn whatever goes wrong into a `Failure` with its reason."""
+        began = time.perf_counter()
         try:
-            return self.evaluate(point)
+            broken = self.broken_before_training(point)
+            if broken:
+                missed = ", ".join(f"{name} by {by:.4g}" for name, by in broken.items())
+                return RuledOut(
+                    reason=f"before training, even an empty network misses {missed}",
+                    violations=broken,
+                    trained=False,
+                    seconds=time.perf_counter() - began,
+                )
+            return self.evaluate(point, fidelity=fidelity, sweep=sweep)
+        except HopelessError as error:
+            return RuledOut(
+                reason=str(error),
+                violations=error.violations,
+                trained=True,
+                seconds=time.perf_counter() - began,
+            )
         except (DseError, HardwareError) as error:
             return Failure(reason=f"{type(error).__name__}: {error}")
         except Exception as error:
             _logger.exception("a design could not be evaluated: %s", point.to_json())
             return Failure(reason=f"{type(error).__name__}: {error}")
 
-    def evaluate(self, point: DesignPoint) -> Evaluation:
-        """Pre-train, compress, estimate from the codes, simulate with the ADCs in the loop."""
+    def evaluate(
+        self, point: DesignPoint, *, fidelity: Fidelity | None = None, sweep: bool = False
+    ) -> Evaluation:
+        """Pre-train, compress, estimate from the codes, simulate with the ADCs in the loop.
+
+        Args:
+            point: The design.
+            fidelity: How thoroughly; the study's own when left out.
+            sweep: Whether to look at every hardware choice for its network, too.
+
+        Raises:
+            HardwareError: The knobs contradict each other.
+            HopelessError: Fine-tuning cannot meet a constraint any more, and is to end then.
+            DseError: It cannot be evaluated.
+        """
         began = time.perf_counter()
-        self._refuse_impossible(point)
-        stages = Stages(point, self._settings, self.task, self.data)
+        self._least_metrics(point)
+        settings = self._settings.at(fidelity)
+        stages = Stages(point, settings, self.task, self.data)
         trained = stages.pretrained()
         compressed = stages.compressed(trained)
         tuned = stages.tuned(compressed)
@@ -101,15 +137,18 @@ class Evaluator:
         observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
         costs = self._costs(point, layers, observed, stages.traces)
         accuracies = stages.accuracies(trained, final)
-        seconds = time.perf_counter() - began
         ratios = _nonzero_ratios(layers, point.cell.bits)
+        metrics = {
+            **accuracies,
+            "accuracy_loss": accuracies["accuracy_float"] - accuracies["accuracy"],
+            **costs[0],
+            "nonzero_slice_ratio": sum(ratios) / len(ratios),
+        }
+        nested: tuple[tuple[DesignPoint, Evaluation], ...] = ()
+        if sweep:
+            nested = self._nested(point, layers, observed, known=metrics, fidelity=fidelity)
         return Evaluation(
-            metrics={
-                **accuracies,
-                "accuracy_loss": accuracies["accuracy_float"] - accuracies["accuracy"],
-                **costs[0],
-                "nonzero_slice_ratio": sum(ratios) / len(ratios),
-            },
+            metrics=metrics,
             stages={stage: trace.to_json() for stage, trace in stages.traces.items()},
             report={
                 **costs[1],
@@ -119,7 +158,45 @@ class Evaluator:
                 "adc_steps": {name: list(each) for name, each in steps_of(final).items()},
                 **_compression_ratios(compressed.data["metrics"]),
             },
-            seconds=seconds,
+            seconds=time.perf_counter() - began,
+            nested=nested,
+        )
+
+    def _nested(
+        self,
+        point: DesignPoint,
+        layers: tuple[CodedLayer, ...],
+        observed: tuple[Observed, ...] | None,
+        *,
+        known: Mapping[str, float],
+        fidelity: Fidelity | None,
+    ) -> tuple[tuple[DesignPoint, Evaluation], ...]:
+        """The best other designs of the same network, evaluated like any."""
+        settings = self._settings.at(fidelity)
+
+        def accuracy_of(design: DesignPoint) -> float:
+            stages = Stages(design, settings, self.task, self.data)
+            trained = stages.pretrained()
+            final = stages.flipped(stages.tuned(stages.compressed(trained)))
+            return stages.accuracies(trained, final)["accuracy"]
+
+        found = nested_designs(
+            point,
+            layers=layers,
+            observed=observed,
+            tuned=settings.tunes(point),
+            swept=settings.swept,
+            objectives=settings.objectives,
+            constraints=settings.constraints,
+            known={name: known[name] for name in _OF_THE_NETWORK},
+            accuracy_of=accuracy_of,
+            simulations=settings.simulations,
+        )
+        own = point.digest()
+        return tuple(
+            (design, self.evaluate(design, fidelity=fidelity))
+            for design in found
+            if design.digest() != own
         )
 
     def network(
@@ -137,8 +214,24 @@ class Evaluator:
         observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
         return codes_of(final), observed, cached
 
-    def _refuse_impossible(self, point: DesignPoint) -> None:
-        """Price empty layers, so that hardware that cannot be shows before anything is trained.
+    def broken_before_training(self, point: DesignPoint) -> dict[str, float]:
+        """Constraints on costs that no network of this shape can meet, with their violations.
+
+        Weights only add to the costs: an engine may skip zeros, none charges for them.
+
+        Raises:
+            HardwareError: The knobs contradict each other.
+        """
+        least = self._least_metrics(point)
+        bounds = {
+            str(constraint): constraint.violation(least)
+            for constraint in self._settings.constraints
+            if constraint.at_most and constraint.metric.si in least
+        }
+        return {name: violation for name, violation in bounds.items() if violation > 0}
+
+    def _least_metrics(self, point: DesignPoint) -> dict[str, float]:
+        """Costs of the layers without weights; hardware that cannot be shows here.
 
         Raises:
             HardwareError: The knobs contradict each other.
@@ -153,7 +246,8 @@ class Evaluator:
             for each in self._shapes
         )
         observed = nothing if counts_inputs(chip.engine) else None
-        estimate(layers, chip, observed=observed, schedule=_schedule(point, layers, observed))
+        schedule = _schedule(point, layers, observed)
+        return cost_metrics(estimate(layers, chip, observed=observed, schedule=schedule))
 
     @cached_property
     def _shapes(self) -> tuple[LayerShape, ...]:
@@ -181,17 +275,26 @@ class Evaluator:
         traces["estimate"] = StageTrace(
             key=stage_key("estimate", inputs), cached=False, seconds=time.perf_counter() - began
         )
-        metrics = {
-            "energy_j": costs.energy_j,
-            "adc_energy_j": costs.adc_energy_j,
-            "adc_energy_vs_8bit": costs.adc_energy_j / float(reference.adc_energy_j[0]),
-            "latency_s": costs.latency_s,
-            "interval_s": costs.interval_s,
-            "area_m2": costs.area_m2,
-            "crossbars": float(costs.crossbars),
-            "adc_conversions": float(costs.adc_conversions),
-        }
+        metrics = cost_metrics(costs)
+        metrics["adc_energy_vs_8bit"] = costs.adc_energy_j / float(reference.adc_energy_j[0])
         return metrics, costs.to_json()
+
+
+_OF_THE_NETWORK = ("accuracy_float", "accuracy_ideal", "nonzero_slice_ratio")
+"""Metrics that do not depend on the hardware."""
+
+
+def cost_metrics(costs: Estimate) -> dict[str, float]:
+    """The metrics of an estimate."""
+    return {
+        "energy_j": costs.energy_j,
+        "adc_energy_j": costs.adc_energy_j,
+        "latency_s": costs.latency_s,
+        "interval_s": costs.interval_s,
+        "area_m2": costs.area_m2,
+        "crossbars": float(costs.crossbars),
+        "adc_conversions": float(costs.adc_conversions),
+    }
 
 
 def _compression_ratios(metrics: Mapping[str, float]) -> dict[str, float]:

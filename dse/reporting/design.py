@@ -13,7 +13,7 @@ from dse.errors import StudyError
 from dse.metrics import shown
 from dse.reporting.front import describe_params
 from dse.spec import StudySpec
-from dse.study import read_report
+from dse.trial_reports import read_report
 from dse.trials import ERROR, METRICS, STAGES, is_feasible
 
 

@@ -15,7 +15,7 @@ from dse.errors import StudyError
 from dse.metrics import SI_METRICS, MetricName, shown_name
 from dse.objectives import Constraint
 from dse.reporting.figures import metric_label
-from dse.study import read_report
+from dse.trial_reports import read_report
 from dse.trials import METRICS, SECONDS, STAGES, is_feasible
 
 _PREFIXES = (("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9), ("p", 1e-12), ("f", 1e-15))

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dse.evaluation import Evaluation, Job, Outcome
+from dse.evaluation import Evaluation, Failure, Job, Outcome
 from dse.study import Study
 from dse.trials import is_feasible, is_result
 
@@ -86,7 +86,7 @@ class RunProgress:
             constraints = self._study.constraints
             if all(c.violation(outcome.metrics) <= 0 for c in constraints):
                 self._note([o.metric.of(outcome.metrics) for o in self._study.objectives])
-        elif outcome is not None and not outcome.lost:
+        elif isinstance(outcome, Failure) and not outcome.lost:
             self._failed += 1
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._study.n_done, best=self._text())

@@ -39,11 +39,20 @@ class CounterSeededSampler(BaseSampler):
     Args:
         make: A sampler from a seed.
         seed: Seed of the study.
+        view: How a sampler is shown the study that does not keep what it learned, such as
+            `informed`; as it is when left out.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], *, seed: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], BaseSampler],
+        *,
+        seed: int,
+        view: Callable[[Study], Study] | None = None,
+    ) -> None:
         self._make = make
         self._seed = seed
+        self._view = view
         self._current: tuple[int, BaseSampler] | None = None
         self._inferred_for: int | None = None
         self.next_draw: int | None = None
@@ -53,7 +62,7 @@ class CounterSeededSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """As the sampler does."""
         self._inferred_for = trial.number
-        return self._sampler(trial).infer_relative_search_space(study, trial)
+        return self._sampler(trial).infer_relative_search_space(self._seen(study), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -61,7 +70,7 @@ class CounterSeededSampler(BaseSampler):
         """As the sampler does; one that keeps what it inferred (TPE's groups) infers first."""
         if self._inferred_for != trial.number:
             self.infer_relative_search_space(study, trial)
-        return self._sampler(trial).sample_relative(study, trial, search_space)
+        return self._sampler(trial).sample_relative(self._seen(study), trial, search_space)
 
     def sample_independent(
         self,
@@ -72,13 +81,13 @@ class CounterSeededSampler(BaseSampler):
     ) -> Any:
         """As the sampler does."""
         return self._sampler(trial).sample_independent(
-            study, trial, param_name, param_distribution
+            self._seen(study), trial, param_name, param_distribution
         )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Start the trial's own random sequence."""
         self._current = self._inferred_for = None
-        self._sampler(trial).before_trial(study, trial)
+        self._sampler(trial).before_trial(self._seen(study), trial)
 
     def after_trial(
         self,
@@ -88,10 +97,17 @@ class CounterSeededSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """As the sampler does."""
-        self._sampler(trial).after_trial(study, trial, state, values)
+        self._sampler(trial).after_trial(self._seen(study), trial, state, values)
 
     def reseed_rng(self) -> None:
         """Nothing to do: seeds come from the counter, in whichever process."""
+
+    def _seen(self, study: Study) -> Study:
+        if self._view is None or (
+            self._current and isinstance(self._current[1], FromStudySampler)
+        ):
+            return study
+        return self._view(study)
 
     def _sampler(self, trial: FrozenTrial) -> BaseSampler:
         if self._current is None or self._current[0] != trial.number:

@@ -23,7 +23,8 @@ from dse.pareto import pareto_front
 from dse.plugins import installed
 from dse.resuming import driving, load_optuna, load_spec
 from dse.spec import StudySpec
-from dse.study import Study, read_report
+from dse.study import Study
+from dse.trial_reports import read_report
 from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, design_of
 from search_spaces.adc import MAX_SLICES
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec

@@ -1,0 +1,86 @@
+"""Which design of a rung goes on to the next: non-dominated rank first, then crowding."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dse.dominance import crowding_distances, non_dominated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungResult:
+    """What a design came to on a rung.
+
+    Attributes:
+        number: Of its trial.
+        losses: Objectives, all to be small.
+        violations: By constraint; met at or below 0.
+    """
+
+    number: int
+    losses: tuple[float, ...]
+    violations: Mapping[str, float]
+
+
+def next_promotion(
+    results: Sequence[RungResult],
+    promoted: Container[int],
+    *,
+    reduction: int,
+    gains: Mapping[str, float],
+) -> int | None:
+    """The trial to evaluate again on the next rung, if any is due.
+
+    Asynchronous successive halving [Li2020]: of so many results one goes on, the best that has
+    not. Unlike there, a design that went on before better ones came keeps its place, so that the
+    number that goes on is exact. Better is who meets the constraints, then who has the lower non-dominated rank, then who is
+    less crowded within the rank [Deb2002]; among those that break constraints, who breaks them
+    less. More training mends violations, so each is taken for smaller by the largest mend that
+    was seen.
+
+    Args:
+        results: Of the rung, in the order of their trials.
+        promoted: Numbers of trials that went on already.
+        reduction: One of so many goes on.
+        gains: By constraint, by how much a violation shrank on the next rung at best; none as
+            long as none is known, and every design may meet it then.
+
+    [Li2020] L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020,
+        Algorithm 2.
+    [Deb2002] K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II",
+        IEEE Trans. Evol. Comput. 6(2), 2002.
+    """
+    waiting = [result for result in results if result.number not in promoted]
+    if len(results) - len(waiting) >= len(results) // reduction:
+        return None
+    numbers = [results[index].number for index in _ranked(results, gains)]
+    return next(number for number in numbers if number not in promoted)
+
+
+def _ranked(results: Sequence[RungResult], gains: Mapping[str, float]) -> list[int]:
+    """Indices, the best first."""
+    excess = np.array(
+        [
+            sum(max(0.0, v - gains.get(name, np.inf)) for name, v in result.violations.items())
+            for result in results
+        ]
+    )
+    losses = np.array([result.losses for result in results], dtype=np.float64)
+    hopeful = np.flatnonzero(excess == 0)
+    order: list[int] = []
+    while len(hopeful):
+        front = non_dominated(losses[hopeful])
+        members = hopeful[front]
+        order += members[_least_crowded(losses[members])].tolist()
+        hopeful = np.delete(hopeful, front)
+    broken = np.flatnonzero(excess > 0)
+    order += broken[np.argsort(excess[broken], kind="stable")].tolist()
+    return order
+
+
+def _least_crowded(losses: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.argsort(-crowding_distances(losses), kind="stable")

@@ -1,0 +1,88 @@
+"""Rungs: how far every design has climbed, and which one is due for the next fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.objectives import Objective
+from dse.promotion import RungResult, next_promotion
+from dse.spec_sections import BudgetSpec, Fidelity
+from dse.trials import PROMOTED_FROM, RUNG, RUNG_RESULT, design_of
+
+
+class Rungs:
+    """The ladder of a study, as its trials tell; no state besides.
+
+    Args:
+        budget: Names the rungs; a study without has one.
+        objectives: Of the study.
+    """
+
+    def __init__(self, budget: BudgetSpec, objectives: Sequence[Objective]) -> None:
+        self.ladder = budget.ladder()
+        self._reduction = budget.reduction
+        self._signs = [1.0 if o.direction == "minimize" else -1.0 for o in objectives]
+        self._results: list[list[RungResult]] = [[] for _ in self.ladder]
+        self._by_number: dict[int, RungResult] = {}
+        self._gains: list[dict[str, float]] = [{} for _ in self.ladder]
+        self._promoted: set[int] = set()
+        self._due: tuple[int | None] | None = (None,)
+
+    def fidelity_of(self, design: Mapping[str, Any]) -> Fidelity:
+        """How thoroughly a design is evaluated on its rung."""
+        return self.ladder[int(design.get(RUNG, 0))]
+
+    def is_last(self, design: Mapping[str, Any]) -> bool:
+        """Whether a result of the design is a result of the study."""
+        return int(design.get(RUNG, 0)) == len(self.ladder) - 1
+
+    def due(self) -> int | None:
+        """The trial whose design goes on to the next rung, from the upper rungs first."""
+        if self._due is None:
+            self._due = (self._find(),)
+        return self._due[0]
+
+    def promoted(self, number: int) -> None:
+        """The design of a trial is in the queue for the next rung."""
+        self._promoted.add(number)
+        self._due = None
+
+    def note(self, trial: FrozenTrial) -> None:
+        """Take in a trial of whatever state."""
+        design = design_of(trial)
+        if len(self.ladder) == 1 or design is None:
+            return
+        self._due = None
+        before = design.get(PROMOTED_FROM)
+        if before is not None:
+            self._promoted.add(before)
+        low = trial.user_attrs.get(RUNG_RESULT)
+        if trial.state != TrialState.COMPLETE and low is None:
+            return
+        values = trial.values if low is None else low["values"]
+        rung = int(design.get(RUNG, 0))
+        result = RungResult(
+            number=trial.number,
+            losses=tuple(s * v for s, v in zip(self._signs, values, strict=True)),
+            violations=trial.constraints,
+        )
+        self._by_number[trial.number] = result
+        self._results[rung].append(result)
+        if before is not None:
+            gains = self._gains[rung - 1]
+            for name, violation in self._by_number[before].violations.items():
+                gain = violation - result.violations.get(name, violation)
+                gains[name] = max(gains.get(name, 0.0), gain)
+
+    def _find(self) -> int | None:
+        for rung in reversed(range(len(self.ladder) - 1)):
+            results = sorted(self._results[rung], key=lambda result: result.number)
+            due = next_promotion(
+                results, self._promoted, reduction=self._reduction, gains=self._gains[rung]
+            )
+            if due is not None:
+                return due
+        return None

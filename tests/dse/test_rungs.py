@@ -1,0 +1,148 @@
+"""A ladder of fidelities: who climbs, what is stored, and that a resumed study climbs alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from dse.errors import SpecError
+from dse.evaluation import Evaluation, Job
+from dse.launching.driver import drive
+from dse.pareto import pareto_front
+from dse.promotion import RungResult, next_promotion
+from dse.resuming import driving
+from dse.trials import PROMOTED_FROM, RUNG_RESULT, design_of
+from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
+
+LADDER = {"trials": 12, "epochs": 3, "rungs": ["post_training", "short", "full"], "reduction": 2}
+
+
+def climbing(job: Job) -> Evaluation:
+    """More training, more accuracy."""
+    found = made_up(job.point)
+    gain = {"post_training": -0.2, "short": -0.05, "full": 0.0}[job.fidelity]
+    metrics = dict(found.metrics)
+    metrics["accuracy"] += gain
+    metrics["accuracy_loss"] -= gain
+    return Evaluation(
+        metrics=metrics, stages=found.stages, report=found.report, seconds=found.seconds
+    )
+
+
+def run(folder: Path, *, stop_after: int | None = None, **changes: Any) -> list[Any]:
+    """Trials of a study; of one that is run in pieces of so many evaluations if told."""
+    folder.mkdir(exist_ok=True)
+    spec = small_spec(budget=LADDER, **changes)
+    for _ in range(100):
+        left = [stop_after if stop_after is not None else 10**6]
+
+        def evaluate(job: Job, left: list[int] = left) -> Evaluation:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return climbing(job)
+
+        with driving(database_in(folder), spec) as study:
+            try:
+                drive(
+                    study,
+                    FakeExecutor(evaluate),
+                    trials=spec.budget.trials,
+                    timeout_s=None,
+                    progress=lambda job, outcome: None,
+                )
+            except KeyboardInterrupt:
+                continue
+            return study.trials()
+    raise AssertionError("never ends")
+
+
+def test_half_of_each_rung_climbs(tmp_path: Path) -> None:
+    trials = run(tmp_path / "a")
+    rungs = [t.user_attrs.get(RUNG_RESULT, {}).get("fidelity", "full") for t in trials]
+    assert {rung: rungs.count(rung) for rung in set(rungs)} == {
+        "post_training": 12,
+        "short": 6,
+        "full": 3,
+    }
+    for trial in trials:
+        is_full = RUNG_RESULT not in trial.user_attrs
+        assert trial.state == (TrialState.COMPLETE if is_full else TrialState.PRUNED)
+
+
+def test_only_full_results_reach_the_front(tmp_path: Path) -> None:
+    trials = run(tmp_path / "a")
+    front = pareto_front(trials, small_spec().parsed_objectives())
+    assert front.trials
+    assert all(RUNG_RESULT not in trial.user_attrs for trial in front.trials)
+
+
+def test_a_climbing_design_is_the_same_design(tmp_path: Path) -> None:
+    trials = run(tmp_path / "a")
+    climbed = [t for t in trials if PROMOTED_FROM in (design_of(t) or {})]
+    assert len(climbed) == 9
+    for trial in climbed:
+        before = trials[design_of(trial)[PROMOTED_FROM]]  # type: ignore[index]
+        assert trial.params == before.params
+        assert len({design_of(t)["digest"] for t in (trial, before)}) == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga3", "pso"])
+def test_a_study_in_pieces_climbs_as_one_in_a_row(tmp_path: Path, sampler: str) -> None:
+    wanted = run(tmp_path / "whole", sampler={"name": sampler, "seed": 5})
+    found = run(tmp_path / "pieces", stop_after=6, sampler={"name": sampler, "seed": 5})
+
+    def told(trials: list[Any]) -> list[Any]:
+        return [
+            (t.params, t.state, t.values, t.user_attrs.get(RUNG_RESULT), t.constraints)
+            for t in trials
+            if t.state != TrialState.FAIL  # interrupted
+        ]
+
+    assert told(found) == told(wanted)
+
+
+def result(number: int, *losses: float, **violations: float) -> RungResult:
+    return RungResult(number=number, losses=losses, violations=violations)
+
+
+def test_rank_decides_then_crowding() -> None:
+    results = [result(0, 5, 5), result(1, 1, 3), result(2, 2, 2), result(3, 3, 1)]
+    order = []
+    for _ in results:
+        order.append(next_promotion(results, order, reduction=1, gains={}))
+    assert order == [1, 3, 2, 0]  # the ends of the front stand alone
+
+
+def test_nobody_is_due_before_there_are_enough() -> None:
+    assert next_promotion([result(0, 1, 1), result(1, 2, 2)], (), reduction=3, gains={}) is None
+
+
+def test_violations_count_less_than_what_training_mended() -> None:
+    results = [result(0, 1, 1, loss=0.3), result(1, 2, 2, loss=0.05), result(2, 3, 3, loss=0.4)]
+    assert next_promotion(results, (), reduction=3, gains={}) == 0  # all may be mended
+    assert next_promotion(results, (), reduction=3, gains={"loss": 0.1}) == 1
+    assert next_promotion(results, {1}, reduction=1, gains={"loss": 0.1}) == 0
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (
+            {"rungs": ["full", "short"]},
+            "test: budget.rungs: two or three of post_training, short, full, in this order and "
+            "with full at the end, not full, short",
+        ),
+        (
+            {"rungs": ["short", "full"], "fidelity": "short"},
+            "test: budget.rungs: they end with full, not short; leave budget.fidelity out",
+        ),
+    ],
+)
+def test_a_ladder_ascends(budget: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        small_spec(budget={"trials": 5, **budget})
+    assert str(caught.value) == message
