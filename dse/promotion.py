@@ -37,7 +37,9 @@ def next_promotion(
 
     Asynchronous successive halving [Li2020]: of so many results one goes on, the best that has
     not. Unlike there, a design that went on before better ones came keeps its place, so that the
-    number that goes on is exact. Better is who meets the constraints, then who has the lower non-dominated rank, then who is
+    number that goes on is exact.
+
+    Better is who meets the constraints, then who has the lower non-dominated rank, then who is
     less crowded within the rank [Deb2002]; among those that break constraints, who breaks them
     less. More training mends violations, so each is taken for smaller by the largest mend that
     was seen.

@@ -14,9 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 from dse.database import Database, open_database
 from dse.errors import ResumeError, StudyError
 from dse.lease import owning
+from dse.samplers.auto import AUTO, choose_sampler
 from dse.samplers.counter_seeded import DESIGN
 from dse.samplers.make import make_sampler
 from dse.spec import StudySpec
+from dse.spec_sections import SamplerSpec
 from dse.study import Study
 from dse.trials import DUPLICATE_OF, design_of, fail, requeue
 from dse.warm_start import WarmDesign, reading, warm_designs
@@ -26,6 +28,8 @@ from search_spaces.draw import draw_design
 SPEC = "dse:spec"
 IDENTITY = "dse:identity"
 VERSIONS = "dse:versions"
+SAMPLER = "dse:sampler"
+"""What the study file asks for (`asked`), and why it became the sampler of the spec (`why`)."""
 WARM_START = "dse:warm_start"
 """The designs that were taken from another study; a study that continues does not ask it again."""
 WARM_FROM = "warm_start"
@@ -46,6 +50,7 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
         StudyError: Another driver owns the study, or the study to start from does not exist or
             has no results.
     """
+    spec, about = _with_sampler(database, spec)
     sampler = make_sampler(spec.sampler)
     identity = spec.identity()
     warm = _warm_designs(database, spec)
@@ -60,6 +65,7 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
     with owning(study):
         study.set_user_attr(SPEC, spec.model_dump(mode="json"))
         study.set_user_attr(IDENTITY, identity)
+        study.set_user_attr(SAMPLER, about)
         study.set_user_attr(
             VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
         )
@@ -68,6 +74,22 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
         if found := reclaim(study, attempts=spec.launch.attempts):
             _logger.info("%d trials were left running by a driver that died", found)
         yield Study(study, spec=spec, sampler=sampler, database=database)
+
+
+def _with_sampler(database: Database, spec: StudySpec) -> tuple[StudySpec, dict[str, str]]:
+    """The spec with the sampler that `auto` stands for: in a study that goes on, the same."""
+    if spec.name in optuna.get_all_study_names(database.storage):
+        stored = load_optuna(database, spec.name).user_attrs
+        about: dict[str, str] | None = stored.get(SAMPLER)
+        if about is not None and about["asked"] == spec.sampler.name == AUTO:
+            before = SamplerSpec.model_validate(stored[SPEC]["sampler"])
+            if before.seed == spec.sampler.seed:
+                return spec.model_copy(update={"sampler": before}), about
+        if about is not None and stored[SPEC]["sampler"] == spec.sampler.model_dump():
+            return spec, about  # `dse resume`: the spec of the database
+    chosen = choose_sampler(spec)
+    about = {"asked": spec.sampler.name, "why": chosen.why}
+    return spec.model_copy(update={"sampler": chosen.spec}), about
 
 
 def _check_same_search(study: optuna.Study, identity: dict[str, Any]) -> None:

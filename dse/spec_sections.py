@@ -54,11 +54,16 @@ class TaskSpec(Section):
 
 
 class SamplerSpec(Section):
-    """Which sampler proposes designs, with settings of its own beside these."""
+    """Which sampler proposes designs, with settings of its own beside these.
+
+    Attributes:
+        name: An installed sampler, `module:factory`, or `auto` for one that suits the study.
+        seed: Of every random number of the search.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    name: str = "tpe"
+    name: str = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     def settings(self) -> dict[str, Any]:

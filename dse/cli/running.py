@@ -16,7 +16,9 @@ from dse.pipeline.evaluate import Evaluator
 from dse.reporting.front import front_table
 from dse.reporting.progress import RunProgress
 from dse.resuming import driving
+from dse.samplers.auto import choose_sampler
 from dse.samplers.make import make_sampler
+from dse.savings import savings
 from dse.spec import StudySpec
 
 
@@ -30,7 +32,7 @@ def run_spec(spec: StudySpec, *, storage: str, timeout_s: float | None, console:
         typer.Exit: With code 1 if no design could be evaluated.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    make_sampler(spec.sampler)
+    make_sampler(choose_sampler(spec).spec)
     Evaluator(evaluation_settings(spec, store=Path())).check(spec.design_space().layers())
     database = open_database(storage, write=True)
     with storage_errors(database), driving(database, spec) as study:
@@ -43,6 +45,8 @@ def run_spec(spec: StudySpec, *, storage: str, timeout_s: float | None, console:
         front = pareto_front(study.trials(), study.objectives)
         console.print(front_table(spec.name, front, study.trials(), n_given=len(spec.points)))
         _tell_end(spec, summary, console)
+        if (saved := savings(study.trials(), spec)) is not None:
+            console.print(f"Saved about {saved['saved_seconds']:.0f} s of training.")
     if summary.failed and not summary.completed:
         console.print("No design could be evaluated; `dse status` shows why.")
         raise typer.Exit(1)

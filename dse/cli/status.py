@@ -19,9 +19,10 @@ from dse.cli.options import (
 )
 from dse.lease import ATTRIBUTE, is_live
 from dse.pareto import count_states, pareto_front
-from dse.resuming import load_optuna, load_spec
+from dse.resuming import SAMPLER, load_optuna, load_spec
+from dse.savings import savings
 from dse.spec import StudySpec
-from dse.trials import DUPLICATE_OF, ERROR, LOST, is_feasible, is_result
+from dse.trials import DUPLICATE_OF, ERROR, LOST, RULED_OUT, is_feasible, is_result
 
 _SHOWN_ERRORS = 5
 _FOLLOW_EVERY_S = 2.0
@@ -81,6 +82,13 @@ def study_status(study: optuna.Study, spec: StudySpec) -> dict[str, Any]:
         "best": best,
         "front": len(front.trials),
         "hypervolume": front.hypervolume,
+        "sampler": {**spec.sampler.model_dump(), **study.user_attrs.get(SAMPLER, {})},
+        "ruled_out": [
+            {"trial": t.number, "reason": t.user_attrs[RULED_OUT]["reason"]}
+            for t in trials
+            if RULED_OUT in t.user_attrs and DUPLICATE_OF not in t.user_attrs
+        ],
+        "training": savings(trials, spec),
         "errors": [{"trial": t.number, "reason": t.user_attrs[ERROR]} for t in failures],
     }
 
@@ -100,6 +108,26 @@ def _print(now: dict[str, Any], format_: TextFormat) -> None:
     for objective, value in now["best"].items():
         console.print(f"  best         {objective} {value:.6g}")
     console.print(f"  front        {now['front']} designs, hypervolume {now['hypervolume']:.6g}")
+    sampler = {k: v for k, v in now["sampler"].items() if k not in ("asked", "why")}
+    settings = ", ".join(f"{k} {v}" for k, v in sampler.items() if k != "name")
+    chosen = f" (auto: {now['sampler']['why']})" if now["sampler"].get("asked") == "auto" else ""
+    console.print(f"  sampler      {sampler['name']}, {settings}{chosen}")
+    if now["training"]:
+        rungs = now["training"]["rungs"].items()
+        console.print(
+            "  rungs        "
+            + ", ".join(
+                f"{name} {rung['designs']} designs in {rung['training_seconds']:.1f} s"
+                for name, rung in rungs
+            )
+            + f"; saved about {now['training']['saved_seconds']:.0f} s of training"
+        )
+    if now["ruled_out"]:
+        last = now["ruled_out"][-1]
+        console.print(
+            f"  ruled out    {len(now['ruled_out'])} designs, the last one trial {last['trial']}: "
+            f"{last['reason']}"
+        )
     if now["duplicates"] or now["lost_and_tried_again"]:
         console.print(
             f"  not counted  {now['duplicates']} proposals of known designs, "

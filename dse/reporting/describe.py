@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from dse.samplers.auto import choose_sampler
 from dse.spec import StudySpec
 from search_spaces.adc import MAX_SLICES, slice_path
 from search_spaces.domains import Choice, is_single, only_value
@@ -21,8 +22,8 @@ def describe_spec(spec: StudySpec) -> RenderableType:
         ("task", task),
         ("objectives", ", ".join(map(str, spec.parsed_objectives()))),
         ("constraints", ", ".join(map(str, spec.parsed_constraints())) or "none"),
-        ("sampler", ", ".join(f"{k} {v}" for k, v in spec.sampler.model_dump().items())),
-        ("budget", f"{spec.budget.trials} designs, {spec.budget.epochs} epochs each"),
+        ("sampler", _sampler(spec)),
+        ("budget", _budget(spec)),
         ("given designs", str(len(spec.points))),
         ("warm start", f"{warm.designs} designs of {warm.study}" if warm else "none"),
         ("launch", ", ".join(f"{k} {v}" for k, v in spec.launch.model_dump(mode="json").items())),
@@ -39,6 +40,22 @@ def describe_spec(spec: StudySpec) -> RenderableType:
         if is_single(domain) and path not in map(slice_path, range(slices, MAX_SLICES)):
             knobs.add_row(path, f"fixed at {only_value(domain)}")
     return Group(about, knobs)
+
+
+def _sampler(spec: StudySpec) -> str:
+    chosen = choose_sampler(spec)
+    text = ", ".join(f"{key} {value}" for key, value in chosen.spec.model_dump().items())
+    return text if chosen.spec == spec.sampler else f"auto: {text} ({chosen.why})"
+
+
+def _budget(spec: StudySpec) -> str:
+    budget = spec.budget
+    kind = "designs" if spec.search.name == "flat" else "networks, the hardware of each swept"
+    text = f"{budget.trials} {kind}"
+    if len(budget.ladder()) == 1:
+        return f"{text}, {budget.epochs_at(budget.fidelity)} epochs each"
+    rungs = (f"{rung} ({budget.epochs_at(rung)} epochs)" for rung in budget.ladder())
+    return f"{text}, 1 of {budget.reduction} goes on: {', '.join(rungs)}"
 
 
 def _most_slices(space: DesignSpace) -> int:

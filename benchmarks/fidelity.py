@@ -1,0 +1,133 @@
+"""Seconds of training that rungs of fidelity save at the same hypervolume.
+
+One study evaluates every design in full, another lets them climb: after training, short, full
+(studies/fidelity_mlp.yaml, with and without `budget.rungs`), under the same sampler and seeds.
+Seconds are those of the stages that train compressed networks, as the trials tell; a stage that
+was found in the store counts with the seconds that it took when it was made. The fp32 network is
+trained once and counts for neither.
+
+`seconds_ratio`: training seconds until the climbing study has the hypervolume that the full one
+ends with, over all training seconds of the full one; the median over the seeds. A seed in which
+it never gets there counts as infinite. The reference point is set beforehand: the network with
+8-bit codes and ADCs and nothing compressed, its accuracy less the allowed loss; energy in log10.
+
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna._hypervolume import compute_hypervolume
+from optuna.trial import FrozenTrial
+
+from dse.database import open_database
+from dse.launching.launch import launch
+from dse.resuming import driving
+from dse.savings import TRAINING_STAGES
+from dse.spec import StudySpec
+from dse.trials import METRICS, RUNG_RESULT, STAGES, is_feasible, is_result
+
+STUDY = Path(__file__).parents[1] / "studies" / "fidelity_mlp.yaml"
+
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    """Run both kinds of study for every seed, print what they came to, and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("fidelity"), help="databases")
+    parser.add_argument("--trials", type=int, default=40, help="designs of the full study")
+    parser.add_argument("--climbing", type=int, default=120, help="designs that start to climb")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    args = parser.parse_args()
+    began = time.perf_counter()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    ratios, rows = [], []
+    for seed in args.seeds:
+        full = run(args.folder, seed, f"full-{seed}", args.trials, [])
+        rungs = ["budget.rungs=[post_training, short, full]"]
+        climbing = run(args.folder, seed, f"climbing-{seed}", args.climbing, rungs)
+        reference = reference_of(full)
+        wanted, spent = history(full, reference)
+        volumes, seconds = history(climbing, reference)
+        there = np.flatnonzero(volumes >= wanted[-1])
+        ratio = float(seconds[there[0]] / spent[-1]) if len(there) else math.inf
+        ratios.append(ratio)
+        rows.append(
+            {
+                "seed": seed,
+                "full_hypervolume": round(float(wanted[-1]), 4),
+                "climbing_hypervolume": round(float(volumes[-1]), 4),
+                "full_seconds": round(float(spent[-1]), 1),
+                "climbing_seconds": round(float(seconds[-1]), 1),
+                "ratio": round(ratio, 4) if there.size else None,
+            }
+        )
+        print(rows[-1], flush=True)
+    median = statistics.median(ratios)
+    print(
+        json.dumps(
+            {
+                "seconds_ratio": round(median, 4) if math.isfinite(median) else None,
+                "per_seed": rows,
+                "designs": {"full": args.trials, "climbing": args.climbing},
+                "seconds": round(time.perf_counter() - began),
+            }
+        )
+    )
+
+
+def run(folder: Path, seed: int, name: str, trials: int, sets: list[str]) -> list[FrozenTrial]:
+    """Trials of one study, which goes on if it was stopped.
+
+    Every kind and seed has a stage store of its own, so that no study profits from another.
+    """
+    spec = StudySpec.from_yaml(
+        STUDY, [f"name={name}", f"sampler.seed={seed}", f"budget.trials={trials}", *sets]
+    )
+    own = folder / name
+    own.mkdir(exist_ok=True)
+    with driving(open_database(f"sqlite:///{own / 'dse.db'}", write=True), spec) as study:
+        launch(study, timeout_s=None, progress=lambda job, outcome: None)
+        return study.trials()
+
+
+def reference_of(trials: list[FrozenTrial]) -> Array:
+    """The first design of the study file, uncompressed, its accuracy less the allowed loss."""
+    metrics = trials[0].user_attrs[METRICS]
+    return losses_of(metrics) + np.array([0.05, 0.0])
+
+
+def losses_of(metrics: dict[str, float]) -> Array:
+    """Accuracy and the logarithm of the energy, both to be small."""
+    return np.array([-metrics["accuracy"], math.log10(metrics["energy_j"])])
+
+
+def history(trials: list[FrozenTrial], reference: Array) -> tuple[Array, Array]:
+    """Hypervolume of the full results, and training seconds of all, after each trial."""
+    order = [t for t in trials if is_result(t) or RUNG_RESULT in t.user_attrs]
+    order.sort(key=lambda trial: trial.datetime_complete or trial.datetime_start)  # type: ignore[arg-type, return-value]
+    made: dict[str, float] = {}
+    volumes, seconds, found = [], [], []
+    for trial in order:
+        for stage, trace in trial.user_attrs[STAGES].items():
+            if stage in TRAINING_STAGES and not trace["cached"]:
+                made[trace["key"]] = trace["seconds"]
+        if is_result(trial) and is_feasible(trial):
+            found.append(losses_of(trial.user_attrs[METRICS]))
+        inside = np.array([each for each in found if (each < reference).all()]).reshape(-1, 2)
+        volumes.append(float(compute_hypervolume(inside, reference)) if len(inside) else 0.0)
+        seconds.append(sum(made.values()))
+    return np.array(volumes), np.array(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Training seconds: what was spent on every rung, and what rungs and early endings saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.spec import StudySpec
+from dse.trials import (
+    PROMOTED_FROM,
+    RETRY_OF,
+    RULED_OUT,
+    RUNG_RESULT,
+    SECONDS,
+    STAGES,
+    design_of,
+    is_result,
+)
+
+TRAINING_STAGES = ("compress", "adc_tuning")
+"""Stages of a design's own training; the fp32 network is shared by all."""
+
+
+def training_seconds(trial: FrozenTrial) -> float:
+    """Seconds that a trial trained; what it found in the store took none."""
+    stages: Mapping[str, Mapping[str, Any]] = trial.user_attrs.get(STAGES, {})
+    return sum(
+        float(stages[stage]["seconds"])
+        for stage in TRAINING_STAGES
+        if stage in stages and not stages[stage]["cached"]
+    )
+
+
+def savings(trials: Sequence[FrozenTrial], spec: StudySpec) -> dict[str, Any] | None:
+    """Designs and training seconds by rung, and the seconds that were saved.
+
+    Saved is the mean training of a full evaluation, times the designs that did not get one, less
+    what was spent on them. None for a study without rungs and early endings, or without a full
+    evaluation that was trained.
+    """
+    ladder = spec.budget.ladder()
+    if len(ladder) == 1 and not spec.budget.stop_hopeless:
+        return None
+    rungs = {rung: {"designs": 0, "went_on": 0, "training_seconds": 0.0} for rung in ladder}
+    ended, ended_seconds = 0, 0.0
+    for trial in trials:
+        design = design_of(trial)
+        if design is None:
+            continue
+        if (
+            PROMOTED_FROM in design
+            and RETRY_OF not in design
+            and trial.state != TrialState.WAITING
+        ):
+            before = trials[design[PROMOTED_FROM]]
+            rungs[before.user_attrs[RUNG_RESULT]["fidelity"]]["went_on"] += 1
+        if RULED_OUT in trial.user_attrs:
+            trained = trial.user_attrs[RULED_OUT]["trained"]
+            ended += trained
+            ended_seconds += trial.user_attrs[SECONDS] if trained else 0.0
+        elif is_result(trial) or RUNG_RESULT in trial.user_attrs:
+            low = trial.user_attrs.get(RUNG_RESULT)
+            rung = rungs[low["fidelity"] if low else ladder[-1]]
+            rung["designs"] += 1
+            rung["training_seconds"] += training_seconds(trial)
+    full = [s for t in trials if is_result(t) and (s := training_seconds(t)) > 0]
+    if not full:
+        return None
+    spared = sum(rung["designs"] - rung["went_on"] for rung in list(rungs.values())[:-1]) + ended
+    spent = sum(rung["training_seconds"] for rung in list(rungs.values())[:-1]) + ended_seconds
+    return {
+        "rungs": {
+            name: {**rung, "training_seconds": round(rung["training_seconds"], 2)}
+            for name, rung in rungs.items()
+        },
+        "ended_early": ended,
+        "saved_seconds": round(spared * sum(full) / len(full) - spent, 2),
+    }

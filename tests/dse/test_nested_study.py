@@ -1,0 +1,119 @@
+"""A nested search: the budget counts networks, and the sweep's designs are trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.evaluation import Evaluation, Job
+from dse.launching.driver import drive
+from dse.pareto import pareto_front
+from dse.pipeline.hardware_choices import with_hardware
+from dse.resuming import driving
+from dse.trial_reports import read_report
+from dse.trials import NESTED_IN, NETWORK, SWEEP, design_of
+from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
+
+
+def sweeping(job: Job) -> Evaluation:
+    """Two more designs of the network."""
+    found = made_up(job.point)
+    if not job.sweep:
+        return found
+    more = [with_hardware(job.point, {f"adc.bits.slice{s}": n for s in range(4)}) for n in (2, 7)]
+    return Evaluation(
+        metrics=found.metrics,
+        stages=found.stages,
+        report=found.report,
+        seconds=found.seconds,
+        nested=tuple((point, made_up(point)) for point in more),
+    )
+
+
+def run(folder: Path, *, stop_after: int | None = None, **changes: Any) -> list[FrozenTrial]:
+    folder.mkdir(exist_ok=True)
+    spec = small_spec(search="nested", budget={"trials": 6, "epochs": 1}, **changes)
+    for _ in range(50):
+        left = [10**6 if stop_after is None else stop_after]
+
+        def evaluate(job: Job, left: list[int] = left) -> Evaluation:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return sweeping(job)
+
+        with driving(database_in(folder), spec) as study:
+            try:
+                drive(
+                    study,
+                    FakeExecutor(evaluate),
+                    trials=6,
+                    timeout_s=None,
+                    progress=lambda job, outcome: None,
+                )
+            except KeyboardInterrupt:
+                continue
+            assert study.n_designs == 6
+            return study.trials()
+    raise AssertionError("never ends")
+
+
+def kinds(trials: list[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    designs = [(t, design_of(t) or {}) for t in trials if t.state == TrialState.COMPLETE]
+    return [t for t, d in designs if NESTED_IN not in d], [t for t, d in designs if NESTED_IN in d]
+
+
+def test_the_budget_counts_networks_and_the_sweep_adds_trials(tmp_path: Path) -> None:
+    trials = run(tmp_path)
+    asked, nested = kinds(trials)
+    swept = [t for t in asked if design_of(t)[SWEEP]]  # type: ignore[index]
+    assert len(swept) == 6
+    assert len({design_of(t)[NETWORK] for t in swept}) == 6  # type: ignore[index]
+    assert len(nested) == 12
+    front = pareto_front(trials, small_spec().parsed_objectives())
+    assert {t.number for t in nested} & {t.number for t in front.trials}
+
+
+def test_a_nested_trial_is_whole(tmp_path: Path) -> None:
+    trials = run(tmp_path)
+    database = database_in(tmp_path)
+    with driving(database, small_spec(search="nested", budget={"trials": 6, "epochs": 1})) as s:
+        _, nested = kinds(trials)
+        for trial in nested:
+            parent = trials[design_of(trial)[NESTED_IN]]  # type: ignore[index]
+            assert set(parent.params) == set(trial.params)
+            assert parent.distributions == trial.distributions
+            assert trial.params["regularizer"] == parent.params["regularizer"]
+            assert set(trial.constraints) == {"accuracy_loss <= 0.5"}
+            assert read_report(s.optuna, database, trial)["nonzero_slice_ratios"] == [0.1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "pso"])
+def test_a_nested_study_in_pieces_is_the_one_in_a_row(tmp_path: Path, sampler: str) -> None:
+    wanted = run(tmp_path / "whole", sampler={"name": sampler, "seed": 2})
+    found = run(tmp_path / "pieces", stop_after=2, sampler={"name": sampler, "seed": 2})
+
+    def told(trials: list[FrozenTrial]) -> list[Any]:
+        return [(t.params, t.values) for t in trials if t.state != TrialState.FAIL]
+
+    assert told(found) == told(wanted)
+
+
+def test_a_known_network_is_not_swept_again(tmp_path: Path) -> None:
+    space = {"regularizer": ["none", "l1"], "regularizer.l1.strength": [1.0], "adc.bits": "1..8"}
+    spec = small_spec(
+        search="nested",
+        space=space,
+        budget={"trials": 5, "epochs": 1},
+    )
+    executor = FakeExecutor(sweeping)
+    with driving(database_in(tmp_path), spec) as study:
+        summary = drive(
+            study, executor, trials=5, timeout_s=None, progress=lambda job, outcome: None
+        )
+        assert study.n_designs == 2  # there are no more networks
+        assert summary.stopped == "the space looks exhausted"
+        assert sum(bool((design_of(t) or {}).get(SWEEP)) for t in study.trials()) == 2
