@@ -75,6 +75,11 @@ class Knob:
         else:
             self._first, self._last = distribution.low, distribution.high
 
+    @property
+    def levels(self) -> int:
+        """Number of values; 0 where there is a continuum, or as good as one."""
+        return len(self._levels)
+
     def decode(self, block: Sequence[float]) -> Any:
         """The value at `width` coordinates, each in 0..1."""
         levels = self._levels
@@ -118,6 +123,7 @@ class KnobCodec:
         self.knobs: dict[str, Knob] = {}
         self.columns: dict[str, slice] = {}
         self.width = 0
+        self._latest: Mapping[str, BaseDistribution] = {}
         self.version = 0
         """Grows with every new knob and every new range."""
         self.layouts: dict[int, int] = {0: 0}
@@ -125,6 +131,9 @@ class KnobCodec:
 
     def learn(self, distributions: Mapping[str, BaseDistribution]) -> None:
         """Add the knobs of a trial; a new range of a known knob replaces the old one."""
+        if distributions == self._latest:
+            return
+        self._latest = distributions
         knobs, new = self.knobs, []
         for name, distribution in distributions.items():
             known = knobs.get(name)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from optuna import Study
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
 
-from dse.samplers.counter_seeded import DESIGN, FromStudySampler
-from dse.samplers.knob_codec import Knob, name_seed
-from dse.samplers.leaders import INFEASIBLE, Score
+from dse.samplers.study_backed import StudyBackedSampler
 from dse.samplers.swarm import Move, Swarm
 from dse.samplers.swarm_settings import SwarmSettings
-from dse.trials import LOST
 
 SLOT = "pso:move"
 """System attribute of a trial: the move of the swarm that it evaluates.
@@ -27,8 +17,6 @@ SLOT = "pso:move"
 `p` and `m`: particle and number of its move; `x` and `v`: position and velocity; `k`: checksum of
 the knobs they belong to; `a`: numbers of the trials that the swarm learned just before.
 """
-
-_UNPROPOSED = 3  # a stream of random numbers, apart from those of the swarm
 
 
 def pso(
@@ -42,11 +30,12 @@ def pso(
     neighbours: int = 2,
     archive: int = 100,
     mutation: float = 1 / 6,
+    local: float = 0.95,
     constriction: bool = True,
     clamp: float | None = 0.5,
     rebound: bool = True,
 ) -> BaseSampler:
-    """Particle swarm for one or several objectives; SMPSO as it stands.
+    """Particle swarm for one or several objectives: SMPSO, and moves to neighbours of leaders.
 
     Args:
         seed: Seed of the study.
@@ -58,6 +47,7 @@ def pso(
         neighbours: Of a ring, on each side.
         archive: Most non-dominated positions that are kept to lead the swarm.
         mutation: Share of the moves that are followed by polynomial mutation.
+        local: Share of the moves that go to a neighbour of a leader instead; of few leaders less.
         constriction: Shrink velocities where c1 + c2 > 4.
         clamp: Largest speed along an axis of the unit box; None for no limit.
         rebound: Turn around at walls.
@@ -74,6 +64,7 @@ def pso(
         neighbours=neighbours,
         archive=archive,
         mutation=mutation,
+        local=local,
         constriction=constriction,
         clamp=clamp,
         rebound=rebound,
@@ -91,22 +82,7 @@ def pq_pim(seed: int, *, particles: int = 30) -> BaseSampler:
     return PSOSampler.pq_pim(seed=seed, particles=particles)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """A design that the swarm asks for.
-
-    Attributes:
-        params: Value of every knob that the swarm knows; a design takes those that it has.
-        distributions: Their ranges.
-        system_attrs: What its trial must carry, for the swarm to learn from it.
-    """
-
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
-    system_attrs: dict[str, Any]
-
-
-class PSOSampler(FromStudySampler):
+class PSOSampler(StudyBackedSampler[Move]):
     """Particle swarm whose whole state is the study.
 
     * Every trial carries its particle's move. Best positions, leaders and busy particles follow
@@ -125,13 +101,12 @@ class PSOSampler(FromStudySampler):
         seed: Of the study.
     """
 
+    slot = SLOT
+    _search: Swarm
+
     def __init__(self, settings: SwarmSettings | None = None, *, seed: int) -> None:
         self.settings = settings or SwarmSettings()
-        self._seed = seed
-        self._lock = threading.RLock()
-        self._study: tuple[object, int] | None = None
-        self._caught_up_for: int | None = None
-        self._forget()
+        super().__init__(seed=seed)
 
     @classmethod
     def pq_pim(cls, *, seed: int, particles: int = 30) -> PSOSampler:
@@ -164,6 +139,7 @@ class PSOSampler(FromStudySampler):
             c1=(1.494, 1.494),
             c2=(1.494, 1.494),
             mutation=0.0,
+            local=0.0,
             constriction=False,
             clamp=None,
             rebound=False,
@@ -171,197 +147,27 @@ class PSOSampler(FromStudySampler):
         )
         return cls(settings, seed=seed)
 
-    def ask_batch(
-        self, study: Study, count: int, *, new: Sequence[FrozenTrial] | None = None
-    ) -> list[Proposal]:
-        """Several designs at once, for trials that are stored when they are finished.
+    def _new_search(self) -> Swarm:
+        return Swarm(self.settings, seed=self._seed)
 
-        The moves count as begun: whoever drops a proposal without storing a trial with its
-        system attributes keeps its particle busy as long as this object lives.
-
-        Args:
-            study: What the swarm learns from first.
-            count: Number of designs; particles take several moves if there are fewer of them.
-            new: All trials stored since the last call, by number, from a caller that knows them:
-                reading a list of all trials takes a storage longer than everything done here.
-
-        Raises:
-            ValueError: No trial has finished yet, or `new` leaves trials out.
-        """
-        with self._lock:
-            self._catch_up(study, new)
-            if not self._swarm.codec.knobs:
-                raise ValueError(
-                    "a batch needs a study with at least one finished trial, to know its knobs; "
-                    "evaluate one trial by study.ask() and study.tell() first"
-                )
-            moves = self._swarm.moves(count)
-            for move in moves:
-                self._swarm.begin(move)
-                self._begun.add((move.particle, move.number))
-            params = self._swarm.params(moves)
-            space = self._space()
-            return [
-                Proposal(params=p, distributions=space, system_attrs={SLOT: self._slot(move)})
-                for p, move in zip(params, moves, strict=True)
-            ]
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All knobs of the finished trials, whether or not every trial had them."""
-        with self._lock:
-            self._catch_up(study)
-            self._caught_up_for = trial.number
-            return self._space()
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Where the next particle goes; nothing for a design that is given."""
-        with self._lock:
-            if self._caught_up_for != trial.number:
-                self._catch_up(study)
-            move = self._move_of(trial)
-            if move is None:
-                return {}
-            self._swarm.begin(move)
-            self._open[trial.number] = move
-            study._storage.set_trial_system_attr(trial._trial_id, SLOT, self._slot(move))
-            params = self._swarm.params([move])[0]
-            return {name: params[name] for name in search_space if name in params}
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """A knob that no finished trial had, or one whose range has changed."""
-        with self._lock:
-            knob = Knob(param_distribution)
-            move = self._open.get(trial.number)
-            place = self._swarm.codec.columns.get(param_name)
-            if move is not None and place is not None and place.stop - place.start == knob.width:
-                return knob.decode(self._swarm.full_position(move)[place])
-            if move is not None and move.number == 0:
-                unit = self._swarm.start(param_name, move.particle)
-            else:
-                draw = trial.user_attrs.get(DESIGN, {}).get("draw", trial.number)
-                who = (draw,) if move is None else (move.particle, move.number)
-                key = [self._seed, _UNPROPOSED, name_seed(param_name), *who]
-                unit = float(np.random.default_rng(key).random())
-            return knob.decode(knob.spread(unit))
-
-    def reseed_rng(self) -> None:
-        """Nothing to do: random numbers come from particle and move, in whichever process."""
-
-    def _forget(self) -> None:
-        self._swarm = Swarm(self.settings, seed=self._seed)
-        self._n_seen = 0
-        self._open: dict[int, Move | None] = {}  # unfinished trials
-        self._ended: dict[int, tuple[FrozenTrial, Move | None]] = {}  # not yet learned from
-        self._begun: set[tuple[int, int]] = set()  # in batches, their trials not seen yet
-        self._lost: dict[int, Move] = {}  # by draw
-        self._learned: list[int] = []  # since the last slot was written
-        self._caught_up_for = None
-
-    def _space(self) -> dict[str, BaseDistribution]:
-        return {name: knob.distribution for name, knob in self._swarm.codec.knobs.items()}
-
-    def _slot(self, move: Move) -> dict[str, Any]:
-        learned, self._learned = self._learned, []
+    def _written(self, move: Move) -> dict[str, Any]:
         return {
             "p": move.particle,
             "m": move.number,
             "x": list(move.position),
             "v": list(move.velocity),
-            "k": self._swarm.codec.layouts[len(move.position)],
-            "a": learned,
+            "k": self._search.codec.layouts[len(move.position)],
         }
 
-    def _move_of(self, trial: FrozenTrial) -> Move | None:
-        if (move := self._read(trial)) is not None:  # a copy of a trial, by Optuna's own retry
-            return move
-        draw = trial.user_attrs.get(DESIGN, {}).get("draw")
-        if draw is not None and draw in self._lost:
-            return self._lost[draw]
-        if "fixed_params" in trial.system_attrs:
+    def _read(self, slot: Mapping[str, Any]) -> Move | None:
+        if slot["p"] >= self.settings.particles:
             return None
-        return self._swarm.moves(1)[0]
-
-    def _read(self, trial: FrozenTrial) -> Move | None:
-        slot = trial.system_attrs.get(SLOT)
-        if slot is None or slot["p"] >= self.settings.particles:
-            return None
-        known = self._swarm.codec.layouts.get(len(slot["x"])) == slot["k"]
+        known = self._search.codec.layouts.get(len(slot["x"])) == slot["k"]
         x, v = (tuple(slot["x"]), tuple(slot["v"])) if known else ((), ())
         return Move(int(slot["p"]), int(slot["m"]), x, v)
 
-    def _catch_up(self, study: Study, new: Sequence[FrozenTrial] | None = None) -> None:
-        """Learn from the trials that ended; in a new object, in the order of the one before."""
-        if self._study is None or self._study != (study._storage, study._study_id):
-            self._forget()
-            self._study = (study._storage, study._study_id)
-        if new is None or self._open:
-            trials = study._get_trials(deepcopy=False, use_cache=False)
-            for number in [n for n in self._open if trials[n].state.is_finished()]:
-                self._end(trials[number], self._open.pop(number))
-            new = trials[self._n_seen :]
-        elif [t.number for t in new] != list(range(self._n_seen, self._n_seen + len(new))):
-            raise ValueError(
-                f"`new` must hold every trial from number {self._n_seen} on, in order, got "
-                f"{[t.number for t in new][:5]}; leave it out to read them from the study"
-            )
-        for trial in new:
-            self._see(study, trial)
-        self._n_seen += len(new)
-        for number in sorted(self._ended):
-            self._learn(study, number)
+    def _key(self, move: Move) -> tuple[int, int]:
+        return move.particle, move.number
 
-    def _see(self, study: Study, trial: FrozenTrial) -> None:
-        if (slot := trial.system_attrs.get(SLOT)) is not None:
-            for number in slot["a"]:
-                if number in self._ended:
-                    self._learn(study, number)
-            self._learned = [n for n in self._learned if n not in slot["a"]]
-        move = self._read(trial)
-        if move is not None and (move.particle, move.number) in self._begun:
-            self._begun.discard((move.particle, move.number))
-        elif move is not None and trial.state == TrialState.WAITING:
-            move = None  # a copy: begins when it is asked for
-        elif move is not None:
-            self._swarm.begin(move)
-        if trial.state.is_finished():
-            self._ended[trial.number] = (trial, move)
-        else:
-            self._open[trial.number] = move
-
-    def _end(self, trial: FrozenTrial, move: Move | None) -> None:
-        if move is None and (move := self._read(trial)) is not None:
-            self._swarm.begin(move)  # asked for by another process
-        self._ended[trial.number] = (trial, move)
-
-    def _learn(self, study: Study, number: int) -> None:
-        trial, move = self._ended.pop(number)
-        self._learned.append(number)
-        if LOST in trial.user_attrs:
-            if move is not None:
-                self._swarm.give_back(move)
-                if (draw := trial.user_attrs.get(DESIGN, {}).get("draw")) is not None:
-                    self._lost[draw] = move
-            return
-        self._swarm.learn(_score(trial, study.directions), trial.params, trial.distributions, move)
-
-
-def _score(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Score:
-    constraints = trial.constraints
-    excess = sum(v for v in constraints.values() if v > 0) if constraints else 0.0
-    if trial.state != TrialState.COMPLETE:
-        return Score(excess if excess > 0 else INFEASIBLE, ())
-    losses = tuple(
-        v if direction == StudyDirection.MINIMIZE else -v
-        for v, direction in zip(trial.values, directions, strict=True)
-    )
-    return Score(excess if np.isfinite(losses).all() else INFEASIBLE, losses)
+    def _start(self, name: str, move: Move) -> float | None:
+        return self._search.start(name, move.particle) if move.number == 0 else None

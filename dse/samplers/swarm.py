@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution
 
 from dse.samplers.knob_codec import KnobCodec, name_seed
 from dse.samplers.leaders import INFEASIBLE, Archive, Score, beats
+from dse.samplers.neighbours import neighbours
 from dse.samplers.pyswarms_step import step
 from dse.samplers.swarm_moves import constriction_factors, polynomial_mutation, redraw
 from dse.samplers.swarm_settings import SwarmSettings
@@ -20,6 +21,8 @@ Array = NDArray[np.float64]
 
 _STARTS, _MOVES = 1, 2  # streams of random numbers
 _ATTEMPTS = 8
+_FEW_LEADERS = 4
+"""A leader and so many others draw half of the local moves that a full archive draws."""
 _UNTRIED = Score(INFEASIBLE, ())
 
 
@@ -40,6 +43,15 @@ class Move:
     velocity: tuple[float, ...]
 
 
+class _Result(NamedTuple):
+    """What a trial came to; its position is worked out when somebody needs it."""
+
+    score: Score
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    proposed: tuple[float, ...]
+
+
 class Swarm:
     """The state of a particle swarm: a function of the seed and of what it was told, in order.
 
@@ -51,7 +63,10 @@ class Swarm:
     def __init__(self, settings: SwarmSettings, *, seed: int) -> None:
         self.settings = settings
         self.codec = KnobCodec()
-        self.archive = Archive(settings.archive)
+        self._archive = Archive(settings.archive)
+        self._results: list[_Result] = []  # not yet offered to the archive
+        self._improved: dict[int, _Result] = {}  # not yet in the best positions, by particle
+        self._landed: dict[int, _Result] = {}  # not yet in the positions, by particle
         count = settings.particles
         self._seed = seed
         self._made = np.zeros(count, dtype=np.int64)  # moves
@@ -83,6 +98,10 @@ class Swarm:
         self._open[particle] += 1
         self._made[particle] = max(self._made[particle], move.number + 1)
         if move.number >= self._latest[particle]:
+            if width == self._positions.shape[1]:  # it leaves where it landed
+                self._landed.pop(particle, None)
+            elif particle in self._landed:
+                self._settle()
             self._latest[particle] = move.number
             self._positions[particle, :width] = move.position
             self._velocities[particle, :width] = move.velocity
@@ -112,32 +131,49 @@ class Swarm:
         self.codec.learn(distributions)
         if self.codec.width > self._positions.shape[1]:
             self._grow()
-        as_proposed = False
-        if move is not None:
-            slot = (move.particle, move.number)
-            as_proposed = self._decoded.pop(slot, None) == (self.codec.version, params)
-        if as_proposed and move is not None:
-            found = np.array(move.position)
-        else:
-            found = self.codec.encode(params, distributions, move.position if move else ())
+        result = _Result(score, params, distributions, move.position if move else ())
         key = _key(params)
         if move is not None:
-            particle = move.particle
+            particle, slot = move.particle, (move.particle, move.number)
+            as_proposed = self._decoded.pop(slot, None) == (self.codec.version, params)
             self._open[particle] -= 1
             self._streak[particle] = self._streak[particle] + 1 if key in self._known else 0
             if move.number == self._latest[particle] and not as_proposed:
-                there = self._positions[particle]
-                there[:] = np.where(np.isnan(found), there, found)
+                self._landed[particle] = result
             if score.violation < INFEASIBLE and not beats(self._scores[particle], score):
-                self._scores[particle], self._bests[particle] = score, found
+                self._scores[particle], self._improved[particle] = score, result
         self._known.add(key)
-        self.archive.offer(score, found)
+        self._results.append(result)
+
+    @property
+    def archive(self) -> Archive:
+        """The positions that lead, of all results so far."""
+        if results := self._results:
+            self._results = []
+            self._archive.offer_many(
+                [result.score for result in results], lambda i: self._found(results[i])
+            )
+        return self._archive
+
+    def _settle(self) -> None:
+        """Work out the positions of what came in since the last time."""
+        for particle, result in self._improved.items():
+            self._bests[particle] = self._found(result)
+        for particle, result in self._landed.items():
+            found, there = self._found(result), self._positions[particle]
+            there[:] = np.where(np.isnan(found), there, found)
+        self._improved, self._landed = {}, {}
+
+    def _found(self, result: _Result) -> Array:
+        """Position of a result, NaN for the knobs that it did not have."""
+        return self.codec.encode(result.params, result.distributions, result.proposed)
 
     def moves(self, count: int) -> list[Move]:
         """The next moves; of idle particles first, those with the fewest moves first.
 
         None of them has begun yet: see `begin`.
         """
+        self._settle()
         found = sorted(self._returned)[:count]
         made, busy = self._made.copy(), self._open.copy()
         positions, velocities = self._positions, self._velocities
@@ -209,12 +245,28 @@ class Swarm:
         if settings.rebound:
             new_v = np.where((new_x <= 0) | (new_x >= 1), -new_v, new_v)
         first = made[chosen] == 0
+        near = ~first & (rng.random(len(chosen)) < self._local_share())
+        if near.any():
+            new_x[near] = self._near_leaders(new_x[near], rng)
         new_x[first], new_v[first] = x[first], 0.0
         for row, particle in enumerate(chosen.tolist()):
             if not first[row]:
                 self._mutate(new_x[row], particle, rng)
             self._repair(new_x[row])
         return new_x, new_v
+
+    def _local_share(self) -> float:
+        """Share of the moves that go near a leader: none to a single one, few to few."""
+        if self.settings.topology != "star" or self.archive.violation > 0:
+            return 0.0
+        others = max(len(self.archive) - 1, 0)
+        return self.settings.local * others / (others + _FEW_LEADERS)
+
+    def _near_leaders(self, rows: Array, rng: np.random.Generator) -> Array:
+        """Neighbours of leaders; knobs that a leader did not have are those of the rows."""
+        first, second = (self.archive.draw(len(rows), rng) for _ in range(2))
+        found = neighbours(self.codec, first, second, rng)
+        return np.where(np.isnan(found), rows, found)
 
     def _mutate(self, row: Array, particle: int, rng: np.random.Generator) -> None:
         if not len(self.archive):  # nothing but failures: nothing pulls
@@ -293,7 +345,7 @@ class Swarm:
         self._positions = np.hstack([self._positions, starts[:, known:]])
         self._velocities = np.hstack([self._velocities, np.zeros((count, added))])
         self._bests = np.hstack([self._bests, np.full((count, added), np.nan)])
-        self.archive.widen(starts.shape[1])
+        self._archive.widen(starts.shape[1])
 
 
 def _key(params: Mapping[str, Any]) -> int:

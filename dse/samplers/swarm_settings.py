@@ -14,7 +14,7 @@ TOPOLOGIES = ("star", "ring")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwarmSettings:
-    """How a particle swarm moves; the defaults are SMPSO's [Nebro2009].
+    """How a particle swarm moves; the defaults are SMPSO's [Nebro2009], but for `local`.
 
     Attributes:
         particles: Particles of the swarm: about a thirtieth of the budget, 10 to 200.
@@ -26,6 +26,10 @@ class SwarmSettings:
         neighbours: Of a ring, on each side.
         archive: Most non-dominated positions that are kept to lead the swarm.
         mutation: Share of the moves that are followed by polynomial mutation.
+        local: Share of the moves that go to a neighbour of a leader instead, see `neighbours`,
+            where there are many leaders; of few less, of a single one (as with one objective, or
+            before anything is feasible) none. Ours, against swarms that gather too early; only
+            with `star`.
         constriction: Whether velocities shrink by the factor of [Clerc2002] where c1 + c2 > 4.
         clamp: Largest speed along an axis of the unit box; None for no limit.
         rebound: Whether a particle that meets a wall turns around; else it keeps its velocity.
@@ -49,6 +53,7 @@ class SwarmSettings:
     neighbours: int = 2
     archive: int = 100
     mutation: float = 1 / 6
+    local: float = 0.95
     constriction: bool = True
     clamp: float | None = 0.5
     rebound: bool = True
@@ -60,6 +65,7 @@ class SwarmSettings:
         _whole("archive", self.archive, 1)
         _number("inertia", self.inertia, 0.0, 1.0)
         _number("mutation", self.mutation, 0.0, 1.0)
+        _number("local", self.local, 0.0, 1.0)
         object.__setattr__(self, "c1", _range("c1", self.c1))
         object.__setattr__(self, "c2", _range("c2", self.c2))
         if self.topology not in TOPOLOGIES:

@@ -186,7 +186,7 @@ def leader_of(study: optuna.Study) -> FrozenTrial:
     """The trial that leads a swarm that learned the study."""
     sampler = PSOSampler(SwarmSettings(), seed=0)
     sampler.ask_batch(study, 1)
-    x = sampler._swarm.archive.positions[0, 0]
+    x = sampler._search.archive.positions[0, 0]
     return next(t for t in study.trials if t.params["x"] == pytest.approx(x))
 
 
@@ -290,8 +290,8 @@ def test_an_absent_knob_pulls_nobody() -> None:
     study = study_with(sampler)
     study.optimize(mixed, n_trials=30)
     sampler.ask_batch(study, 1)
-    column = sampler._swarm.codec.columns["depth"].start
-    kinds = sampler._swarm.codec
-    for row in sampler._swarm.archive.positions:
+    column = sampler._search.codec.columns["depth"].start
+    kinds = sampler._search.codec
+    for row in sampler._search.archive.positions:
         values = kinds.knobs["kind"].decode(row[kinds.columns["kind"]].tolist())
         assert np.isnan(row[column]) == (values != "b")

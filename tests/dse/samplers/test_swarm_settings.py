@@ -18,6 +18,7 @@ from dse.samplers.swarm_settings import SwarmSettings
         ({"neighbours": 0}, r"sampler\.neighbours: a number from 1, got 0"),
         ({"inertia": 1.5}, r"sampler\.inertia: a number from 0 to 1, got 1\.5"),
         ({"mutation": -0.1}, r"sampler\.mutation: a number from 0 to 1, got -0\.1"),
+        ({"local": 1.01}, r"sampler\.local: a number from 0 to 1, got 1\.01"),
         ({"c1": [2.5, 1.5]}, r"sampler\.c1: .*the smaller one first, got \[2\.5, 1\.5\]"),
         ({"c2": "high"}, r"sampler\.c2: a number from 0 to 4, or two .* got 'high'"),
         ({"topology": "pyramid"}, r"sampler\.topology: one of star, ring, got 'pyramid'"),
