@@ -334,6 +334,8 @@ class Study:
         design = design_of(trial)
         if design is None:
             return
+        if DUPLICATE_OF in trial.user_attrs and LOST in trial.user_attrs:
+            return  # the driver died while copying: the same draw comes again
         self._next_draw = max(self._next_draw, design["draw"] + 1)
         self._rungs.note(trial)
         if trial.state == TrialState.WAITING:

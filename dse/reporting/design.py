@@ -14,7 +14,17 @@ from dse.metrics import shown
 from dse.reporting.front import describe_params
 from dse.spec import StudySpec
 from dse.trial_reports import read_report
-from dse.trials import ERROR, METRICS, STAGES, is_feasible
+from dse.trials import (
+    ERROR,
+    METRICS,
+    NESTED_IN,
+    PROMOTED_FROM,
+    RULED_OUT,
+    RUNG_RESULT,
+    STAGES,
+    design_of,
+    is_feasible,
+)
 
 
 def explain_json(
@@ -33,15 +43,22 @@ def explain_json(
             else f"study {spec.name!r} has no trials yet"
         )
     trial = trials[number]
-    if METRICS not in trial.user_attrs or trial.values is None:
-        why = f": {trial.user_attrs[ERROR]}" if ERROR in trial.user_attrs else ""
+    low = trial.user_attrs.get(RUNG_RESULT)
+    values = trial.values if low is None else low["values"]
+    if METRICS not in trial.user_attrs or values is None:
+        ruled_out = trial.user_attrs.get(RULED_OUT, {}).get("reason")
+        reason = trial.user_attrs.get(ERROR, ruled_out)
+        why = "" if reason is None else f": {reason}"
         raise StudyError(f"trial {number} has no results, it is {trial.state.name}{why}")
     report = read_report(study, database, trial)
+    design = design_of(trial) or {}
     names = [objective.name for objective in spec.parsed_objectives()]
     return {
         "trial": trial.number,
         "params": dict(trial.params),
-        "values": dict(zip(names, trial.values, strict=True)),
+        "values": dict(zip(names, values, strict=True)),
+        "fidelity": spec.budget.ladder()[-1] if low is None else low["fidelity"],
+        **{name: design[name] for name in (PROMOTED_FROM, NESTED_IN) if name in design},
         "metrics": shown(trial.user_attrs[METRICS]),
         "feasible": is_feasible(trial),
         "constraints": dict(trial.constraints),
@@ -64,6 +81,11 @@ def design_tables(explained: dict[str, Any]) -> list[Table]:
 
 def _metrics_table(explained: dict[str, Any]) -> Table:
     feasible = "feasible" if explained["feasible"] else "INFEASIBLE"
+    if explained["fidelity"] != "full":
+        feasible += f", {explained['fidelity']}"
+    for name, words in ((PROMOTED_FROM, "climbed from"), (NESTED_IN, "swept with")):
+        if name in explained:
+            feasible += f", {words} trial {explained[name]}"
     table = Table(
         title=f"Trial {explained['trial']} ({feasible}): {describe_params(explained['params'])}"
     )

@@ -23,7 +23,7 @@ from dse.reporting.front import describe_params
 from dse.reporting.importance import importance_bars
 from dse.resuming import VERSIONS
 from dse.spec import StudySpec
-from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, design_of, is_feasible, is_result
+from dse.trials import DUPLICATE_OF, ERROR, LOST, METRICS, is_feasible, is_given, is_result
 from search_spaces.domains import is_single, only_value
 
 MAX_ROWS = 1000
@@ -205,13 +205,7 @@ def _row(
 
 def _given(trials: Sequence[FrozenTrial], n_points: int) -> list[FrozenTrial]:
     """Results of the designs that the study file gave."""
-    return [
-        trial
-        for trial in trials
-        if is_result(trial)
-        and (design := design_of(trial)) is not None
-        and design["draw"] < n_points
-    ]
+    return [trial for trial in trials if is_given(trial, n_points)]
 
 
 def _evenly(trials: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:

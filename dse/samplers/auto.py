@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from dse.errors import SpecError
 from dse.spec_sections import SamplerSpec
-from search_spaces.design_point import SLOTS
 
 if TYPE_CHECKING:
     from dse.spec import StudySpec
 
 AUTO = "auto"
 
-GP_FROM, GP_TO = 30, 300
-"""Budgets for which Gaussian processes are worth the seconds that a proposal takes them."""
+EXPENSIVE = "ehvi"
+"""What is worth a tenth of a second per proposal: Gaussian processes."""
+
+EXPENSIVE_FROM, EXPENSIVE_TO = 20, 500
+"""Budgets for which it is: below nobody has learned anything yet, above its window forgets."""
 
 SMALL_SWARM_TO = 200
 """Up to this budget ten particles do better than thirty."""
@@ -56,19 +58,9 @@ def choose_sampler(spec: StudySpec) -> ChosenSampler:
 
 def _choice(spec: StudySpec) -> tuple[str, dict[str, Any], str]:
     trials = spec.budget.trials
-    free = spec.design_space().free()
-    conditional = [slot for slot in SLOTS if slot in free]
     trains = spec.budget.epochs_at(spec.budget.ladder()[-1]) > 0
-    if not conditional and trains and GP_FROM <= trials <= GP_TO:
-        return (
-            "gp",
-            {},
-            f"{trials} designs that are trained: each is worth seconds of thought",
-        )
+    if trains and EXPENSIVE_FROM <= trials <= EXPENSIVE_TO:
+        return EXPENSIVE, {}, f"{trials} designs that are trained, each worth some thought"
     particles = 10 if trials <= SMALL_SWARM_TO else max(30, min(200, trials // 30))
-    because = (
-        f"{conditional[0]} is free, and other techniques have other knobs"
-        if conditional
-        else f"{trials} designs" + ("" if trains else " that are not trained")
-    )
-    return "pso", {"particles": particles}, because
+    kind = "" if trains else " that are not trained"
+    return "pso", {"particles": particles}, f"{trials} designs{kind}"

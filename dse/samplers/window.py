@@ -12,12 +12,15 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from dse.dominance import non_dominated
 from dse.errors import SpecError
-from dse.pareto import non_dominated
+from dse.trials import LOST
 
 
 def windowed(study: Study, window: int) -> Study:
     """The study with at most `window` finished trials, and all that are not finished.
+
+    Trials that were lost are not shown: their designs are tried again.
 
     Kept are up to `window / 2` of the best: of one objective those of least violation, then of
     least loss; of several the feasible ones that no other dominates, the newest of them if they
@@ -86,6 +89,7 @@ class _Window:
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
         trials = self._study._get_trials(deepcopy=False, use_cache=use_cache)
+        trials = [trial for trial in trials if LOST not in trial.user_attrs]
         finished = [trial for trial in trials if trial.state.is_finished()]
         if len(finished) > self._window:
             kept = {t.number for t in finished[-(self._window - self._window // 2) :]}

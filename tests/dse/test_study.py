@@ -30,6 +30,7 @@ from search_spaces.adc import MAX_SLICES
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
 SAMPLERS: dict[str, dict[str, int]] = {
+    "ehvi": {"startup_trials": 5},
     "gp": {"startup_trials": 9},
     "nsga2": {"population": 4},
     "nsga3": {"population": 4},

@@ -35,6 +35,31 @@ def test_the_front_of_the_swarm_holds_more_volume_than_that_of_chance() -> None:
     assert hypervolume(study, reference) > 1.2 * hypervolume(random, reference)
 
 
+def with_workers(seed: int, workers: int, **settings: float) -> float:
+    """Hypervolume after 300 trials, asked for whenever one of the workers is free."""
+    study = study_with(pso(seed, **settings))  # type: ignore[arg-type]
+    rng, busy = np.random.default_rng(seed), []
+    for _ in range(300):
+        while len(busy) < workers:
+            trial = study.ask()
+            busy.append((trial, front_problem(trial)))
+        trial, values = busy.pop(int(rng.integers(len(busy))))
+        study.tell(trial, values)
+    return hypervolume(study, (1.0, 4.0))
+
+
+def test_moves_near_leaders_find_more_than_flights_alone() -> None:
+    with_them = [with_workers(seed, 1) for seed in range(3)]
+    without = [with_workers(seed, 1, local=0.0) for seed in range(3)]
+    assert np.mean(with_them) > np.mean(without)
+
+
+def test_eight_workers_cost_little_volume() -> None:
+    alone = [with_workers(seed, 1) for seed in range(3)]
+    together = [with_workers(seed, 8) for seed in range(3)]
+    assert np.mean(together) > 0.97 * np.mean(alone)
+
+
 def test_a_batch_costs_as_much_in_a_large_study_as_in_a_small_one() -> None:
     space = {
         "bits": IntDistribution(1, 8),
