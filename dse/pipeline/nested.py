@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from search_spaces.domains import Value
 
 MOST_KEPT = 50
 """Designs of one network that are kept; of a larger front the least crowded."""
+
+MOST_COMBINATIONS = 20_000
+"""Combinations of ADC resolutions of one chip that are all looked at."""
 
 _AT_ONCE = 8
 """Simulations between two looks at what is still worth simulating."""
@@ -82,11 +86,12 @@ def nested_designs(
 ) -> tuple[DesignPoint, ...]:
     """The designs of one network that meet the constraints and that no other one dominates.
 
-    Every combination is priced from the codes. Accuracy is that with unlimited ADCs where no sum
-    can clip. Elsewhere it is simulated, where that can decide anything: a design is left out if
-    it could not stay even with the accuracy of the same sums under more bits. That is exact if
-    taking bits from a converter never adds accuracy; where it does by accident (noise of few test
-    images), such a design may be missed.
+    Every combination is priced from the codes, but of more than `MOST_COMBINATIONS` of ADC
+    resolutions only those with a common headroom, give or take one group. Accuracy is that with
+    unlimited ADCs where no sum can clip. Elsewhere it is simulated, where that can decide
+    anything: a design is left out if it could not stay even with the accuracy of the same sums
+    under more bits. That is exact if taking bits from a converter never adds accuracy; where it
+    does by accident (noise of few test images), such a design may be missed.
 
     Args:
         point: The design whose network it is.
@@ -200,7 +205,7 @@ def _priced(
     ]
     if n_combinations(tried) == 0:
         return None
-    bits = combinations(tried, 0, n_combinations(tried))
+    bits = _rows(tried, lossless.tolist())
     schedule = schedule_for(
         layers, chip, pipelined=point.schedule.pipelined, crossbars=point.schedule.crossbars
     )
@@ -223,6 +228,31 @@ def _priced(
         clean=np.asarray((bits >= lossless).all(axis=1) & exact),
         metrics={name: np.broadcast_to(each, len(bits)) for name, each in metrics.items()},
     )
+
+
+def _rows(tried: Sequence[tuple[int, ...]], lossless: Sequence[int]) -> NDArray[np.int64]:
+    """Resolutions of all slice groups together, `(D, G)`: every combination, or some of many.
+
+    Of more than `MOST_COMBINATIONS` those in which all groups have the same resolution, or lie
+    the same number of bits below their lossless one, as far as their values go; and those with
+    one group a value further up or down.
+    """
+    if n_combinations(tried) <= MOST_COMBINATIONS:
+        return combinations(tried, 0, n_combinations(tried))
+    found: dict[tuple[int, ...], None] = {}
+    most = max(max(lossless), *(max(values) for values in tried))
+    for step in range(most + 1):
+        for wanted in ([most - step] * len(tried), [enough - step for enough in lossless]):
+            places = [
+                max(sum(value <= bits for value in values) - 1, 0)
+                for values, bits in zip(tried, wanted, strict=True)
+            ]
+            for group, move in [(0, 0), *product(range(len(tried)), (-1, 1))]:
+                moved = [place + move * (g == group) for g, place in enumerate(places)]
+                if 0 <= moved[group] < len(tried[group]):
+                    row = tuple(values[at] for values, at in zip(tried, moved, strict=True))
+                    found[row] = None
+    return np.array(list(found), dtype=np.int64)
 
 
 def _resolutions(values: Sequence[Value], chip: Chip, enough: int | None) -> tuple[int, ...]:
@@ -297,6 +327,8 @@ class _Search:
     def _cheapest(self) -> NDArray[np.int64]:
         """Candidates whose costs no other one with the same converted sums beats."""
         losses, _ = self._outlook()
+        if len(self._keys) == len(losses):
+            return np.arange(len(losses))
         order = np.argsort(self._key, kind="stable")
         starts = np.flatnonzero(np.diff(self._key[order], prepend=-1))
         groups = np.split(order, starts[1:])

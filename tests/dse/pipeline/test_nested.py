@@ -13,6 +13,7 @@ from dse.catalogue import design_space
 from dse.dominance import non_dominated
 from dse.evaluation import Evaluation
 from dse.objectives import Constraint, Objective
+from dse.pipeline import nested
 from dse.pipeline.evaluate import Evaluator
 from dse.pipeline.hardware_choices import (
     COSTS_ONLY,
@@ -123,8 +124,7 @@ def test_few_simulations_still_give_designs_that_were_simulated(
 ) -> None:
     of = space()
     some = sweeping(store, of, simulations=1)
-    nested = some.evaluate(some_point(of), sweep=True).nested
-    assert nested
+    assert some.evaluate(some_point(of), sweep=True).nested
     assert "a sweep ended after 1 simulations with" in caplog.text
     assert "search.simulations allows more" in caplog.text
 
@@ -166,3 +166,13 @@ def test_a_knob_of_many_values_is_left_to_the_sampler() -> None:
     swept = swept_values(design_space("test", {}, {"adc.per_array": "1..512"}))
     assert "adc.per_array" not in swept
     assert swept["crossbar.wordlines"] == (128,)
+
+
+def test_many_combinations_are_thinned_to_a_common_headroom() -> None:
+    tried = [tuple(range(1, 9))] * 5  # 32 768 combinations
+    rows = nested._rows(tried, [3, 8, 5, 5, 6]).tolist()
+    assert len(rows) < 200
+    assert all(row in rows for row in ([4] * 5, [3, 8, 5, 5, 6], [1, 6, 3, 3, 4], [4, 4, 5, 4, 4]))
+    assert [1, 8, 1, 8, 1] not in rows
+    few = nested._rows([(1, 2), (4,), (3, 9)], [2, 4, 9]).tolist()
+    assert sorted(few) == [[1, 4, 3], [1, 4, 9], [2, 4, 3], [2, 4, 9]]
