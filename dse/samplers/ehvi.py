@@ -16,10 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from dse.errors import SpecError
 from dse.samplers.counter_seeded import DESIGN, FromStudySampler
+from dse.samplers.informed import informed
 from dse.samplers.knob_codec import Knob, name_seed
 from dse.samplers.surrogate import Surrogate, Told
 from dse.samplers.window import check_window, windowed
-from dse.trials import LOST, RUNG_RESULT
+from dse.trials import LOST
 
 _STARTS, _UNKNOWN, _PROPOSALS = 1, 2, 3  # streams of random numbers
 
@@ -59,7 +60,8 @@ class EhviSampler(FromStudySampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """All knobs of the trials that say something, once there are enough of them."""
-        trials = windowed(study, self._window)._get_trials(deepcopy=False, use_cache=True)
+        seen = windowed(informed(study, ruled_out=False), self._window)
+        trials = seen._get_trials(deepcopy=False, use_cache=True)
         signs = [1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in study.directions]
         told = [_told(each, signs) for each in trials if each.number != trial.number]
         surrogate = Surrogate([each for each in told if each is not None], len(signs))
@@ -112,10 +114,9 @@ def _told(trial: FrozenTrial, signs: Sequence[float]) -> Told | None:
     """What a trial says; None for one that is waiting, was lost, or has no knobs."""
     if trial.state == TrialState.WAITING or LOST in trial.user_attrs or not trial.params:
         return None
-    rung = trial.user_attrs.get(RUNG_RESULT) if trial.state == TrialState.PRUNED else None
     losses: NDArray[np.float64] | None = None
-    if trial.state == TrialState.COMPLETE or rung is not None:
-        values = np.array(trial.values if rung is None else rung["values"], dtype=float)
+    if trial.state == TrialState.COMPLETE:
+        values = np.array(trial.values, dtype=float)
         losses = values * signs if np.isfinite(values).all() else None
     return Told(
         params=trial.params,

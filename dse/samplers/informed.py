@@ -18,7 +18,7 @@ from dse.trials import LOST, PROMOTED_FROM, RULED_OUT, RUNG_RESULT
 _CONSTRAINT = "constraints:"
 
 
-def informed(study: Study) -> Study:
+def informed(study: Study, *, ruled_out: bool = True) -> Study:
     """The study with its pruned trials as results, as far as something is known of them.
 
     * A result of a lower rung counts as what its design may come to: its values and violations,
@@ -26,16 +26,21 @@ def informed(study: Study) -> Study:
       design has a result on a higher rung, the lower one is not shown.
     * A design that was ruled out has the worst values of all results, and its violations.
 
-    Samplers that learn trial by trial (`FromStudySampler`) read the trials themselves.
+    Samplers that learn trial by trial (such as `pso`) read the trials themselves.
+
+    Args:
+        study: As it is.
+        ruled_out: Whether designs that were ruled out are shown as results; else as they are.
     """
-    return cast("Study", _Informed(study))
+    return cast("Study", _Informed(study, ruled_out))
 
 
 class _Informed:
     """Shows pruned trials of a study as complete; everything else is the study's own."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, ruled_out: bool) -> None:
         self._study = study
+        self._ruled_out = ruled_out
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -57,7 +62,7 @@ class _Informed:
     ) -> list[FrozenTrial]:
         trials = self._study._get_trials(deepcopy=deepcopy, use_cache=use_cache)
         if any(_is_informative(trial) for trial in trials):
-            trials = _as_results(trials, self._study.directions)
+            trials = _as_results(trials, self._study.directions, self._ruled_out)
         return [t for t in trials if states is None or t.state in states]
 
 
@@ -68,7 +73,7 @@ def _is_informative(trial: FrozenTrial) -> bool:
 
 
 def _as_results(
-    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], ruled_out: bool
 ) -> list[FrozenTrial]:
     by_number = {trial.number: trial for trial in trials}
     shifts = _shifts(trials, by_number)
@@ -85,7 +90,9 @@ def _as_results(
             continue
         found = _numbers(trial)
         if found is None:
-            if worst is not None:
+            if not ruled_out:
+                shown.append(trial)
+            elif worst is not None:
                 shown.append(_complete(trial, worst.tolist(), trial.constraints))
             continue
         if trial.number in climbed:

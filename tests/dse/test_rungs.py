@@ -14,6 +14,7 @@ from dse.launching.driver import drive
 from dse.pareto import pareto_front
 from dse.promotion import RungResult, next_promotion
 from dse.resuming import driving
+from dse.samplers.informed import informed
 from dse.trials import PROMOTED_FROM, RUNG_RESULT, design_of
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
@@ -146,3 +147,29 @@ def test_a_ladder_ascends(budget: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError) as caught:
         small_spec(budget={"trials": 5, **budget})
     assert str(caught.value) == message
+
+
+def test_samplers_see_what_a_design_may_come_to(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    spec = small_spec(budget=LADDER)
+    with driving(database_in(tmp_path / "a"), spec) as study:
+        seen = informed(study.optuna).get_trials(deepcopy=False)
+        trials = study.trials()
+    climbed = {(design_of(t) or {}).get(PROMOTED_FROM) for t in trials}
+    shown = {trial.number for trial in seen}
+    gains = {"post_training": 0.2, "short": 0.05}
+    compared = 0
+    for trial in trials:
+        low = trial.user_attrs.get(RUNG_RESULT)
+        assert (trial.number in shown) == (trial.number not in climbed)
+        if low is None or trial.number in climbed:
+            continue
+        found = next(t for t in seen if t.number == trial.number)
+        gain = gains[low["fidelity"]]
+        assert found.state == TrialState.COMPLETE
+        assert found.values[0] == pytest.approx(low["values"][0] + gain)
+        assert found.values[1] == pytest.approx(low["values"][1])
+        name = "accuracy_loss <= 0.5"
+        assert found.constraints[name] == pytest.approx(trial.constraints[name] - gain)
+        compared += 1
+    assert compared > 5
