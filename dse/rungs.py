@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from dse.objectives import Objective
 from dse.promotion import RungResult, next_promotion
 from dse.spec_sections import BudgetSpec, Fidelity
-from dse.trials import PROMOTED_FROM, RUNG, RUNG_RESULT, design_of
+from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG, RUNG_RESULT, design_of
 
 
 class Rungs:
@@ -53,7 +53,7 @@ class Rungs:
     def note(self, trial: FrozenTrial) -> None:
         """Take in a trial of whatever state."""
         design = design_of(trial)
-        if len(self.ladder) == 1 or design is None:
+        if len(self.ladder) == 1 or design is None or DUPLICATE_OF in trial.user_attrs:
             return
         self._due = None
         before = design.get(PROMOTED_FROM)

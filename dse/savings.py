@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dse.spec import StudySpec
 from dse.trials import (
+    DUPLICATE_OF,
     PROMOTED_FROM,
     RETRY_OF,
     RULED_OUT,
@@ -47,7 +48,7 @@ def savings(trials: Sequence[FrozenTrial], spec: StudySpec) -> dict[str, Any] | 
     ended, ended_seconds = 0, 0.0
     for trial in trials:
         design = design_of(trial)
-        if design is None:
+        if design is None or DUPLICATE_OF in trial.user_attrs:
             continue
         if (
             PROMOTED_FROM in design

@@ -15,7 +15,7 @@ from dse.pareto import pareto_front
 from dse.promotion import RungResult, next_promotion
 from dse.resuming import driving
 from dse.samplers.informed import informed
-from dse.trials import PROMOTED_FROM, RUNG_RESULT, design_of
+from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
 LADDER = {"trials": 12, "epochs": 3, "rungs": ["post_training", "short", "full"], "reduction": 2}
@@ -173,3 +173,16 @@ def test_samplers_see_what_a_design_may_come_to(tmp_path: Path) -> None:
         assert found.constraints[name] == pytest.approx(trial.constraints[name] - gain)
         compared += 1
     assert compared > 5
+
+
+def test_a_known_design_takes_no_place_on_a_rung(tmp_path: Path) -> None:
+    space = {"adc.bits.slice0": "1..3", "adc.bits.slice1": "1..2"}  # six designs, asked again
+    wanted = run(tmp_path / "whole", space=space, sampler={"name": "random", "seed": 1})
+    found = run(
+        tmp_path / "pieces", stop_after=3, space=space, sampler={"name": "random", "seed": 1}
+    )
+    for trials in (wanted, found):
+        own = [t for t in trials if DUPLICATE_OF not in t.user_attrs]
+        rungs = [t.user_attrs[RUNG_RESULT]["fidelity"] for t in own if RUNG_RESULT in t.user_attrs]
+        assert (rungs.count("post_training"), rungs.count("short")) == (6, 3)
+    assert any(DUPLICATE_OF in t.user_attrs for t in wanted)
