@@ -9,11 +9,6 @@ from dse.samplers.knob_codec import KnobCodec
 
 Array = NDArray[np.float64]
 
-CROSSOVER = 0.5
-"""Share of the designs that take knobs from a second one."""
-SWAPPED = 0.3
-"""Share of their knobs that they take."""
-
 
 def neighbours(
     codec: KnobCodec,
@@ -21,20 +16,24 @@ def neighbours(
     second: Array,
     rng: np.random.Generator,
     *,
+    crossed: float = 0.5,
+    swapped: float = 0.3,
     more: float = 1.0,
     eta: float = 3.0,
 ) -> Array:
     """Positions near `first`.
 
-    Half of them take three in ten of their knobs from `second`. In all of them at least one knob
-    moves: a name is drawn anew, anything ordered makes a step of polynomial mutation
-    [DebGoyal1996], of a level at least.
+    Some of them take some of their knobs from `second`. In all of them at least one knob moves: a
+    name is drawn anew, anything ordered makes a step of polynomial mutation [DebGoyal1996], of a
+    level at least.
 
     Args:
         codec: Knobs.
         first: Where to begin; NaN where a design had no such knob.
         second: Likewise.
         rng: Random numbers.
+        crossed: Share of the designs that take knobs from `second`.
+        swapped: Share of their knobs that they take.
         more: Mean number of moved knobs beyond the first.
         eta: Distribution index of the steps; larger values move less.
 
@@ -46,14 +45,13 @@ def neighbours(
         design", Comput. Sci. Inform. 26, 1996.
     """
     found, (count, n_knobs) = first.copy(), (len(first), len(codec.knobs))
-    crossed = rng.random((count, 1)) < CROSSOVER
-    swapped = crossed & (rng.random((count, n_knobs)) < SWAPPED)
+    taken = (rng.random((count, 1)) < crossed) & (rng.random((count, n_knobs)) < swapped)
     moves = np.minimum(1 + rng.poisson(more, (count, 1)), n_knobs)
     moved = rng.random((count, n_knobs)).argsort(axis=1).argsort(axis=1) < moves
     numbers = rng.random((count, n_knobs))
     for i, (name, knob) in enumerate(codec.knobs.items()):
         place = codec.columns[name]
-        rows = np.flatnonzero(swapped[:, i] & ~np.isnan(second[:, place.start]))
+        rows = np.flatnonzero(taken[:, i] & ~np.isnan(second[:, place.start]))
         found[rows, place] = second[rows, place]
         rows = np.flatnonzero(moved[:, i])
         u = numbers[rows, i]

@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 
 _STARTS, _MOVES = 1, 2  # streams of random numbers
 _ATTEMPTS = 8
+_CROSSED, _SWAPPED = 0.8, 0.5
+"""Of local moves: how many mix two leaders, and which share of the knobs is the second one's. What
+parallel workers found one by one comes together so."""
 _FEW_LEADERS = 4
 """A leader and so many others draw half of the local moves that a full archive draws."""
 _UNTRIED = Score(INFEASIBLE, ())
@@ -265,7 +268,7 @@ class Swarm:
     def _near_leaders(self, rows: Array, rng: np.random.Generator) -> Array:
         """Neighbours of leaders; knobs that a leader did not have are those of the rows."""
         first, second = (self.archive.draw(len(rows), rng) for _ in range(2))
-        found = neighbours(self.codec, first, second, rng)
+        found = neighbours(self.codec, first, second, rng, crossed=_CROSSED, swapped=_SWAPPED)
         return np.where(np.isnan(found), rows, found)
 
     def _mutate(self, row: Array, particle: int, rng: np.random.Generator) -> None:
