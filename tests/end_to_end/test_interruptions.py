@@ -19,7 +19,7 @@ SLOWER = {"trials": 10, "epochs": 6}
 TASK = {"name": "mlp_mnist", "train_images": 3000, "test_images": 500}
 
 
-def wait_for(folder: Path, complete: int, timeout_s: float = 120.0) -> None:
+def wait_for(folder: Path, complete: int, timeout_s: float = 240.0) -> None:
     """Wait until the study holds so many results; looks often, so that it comes in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
