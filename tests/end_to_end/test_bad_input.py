@@ -34,7 +34,7 @@ def refused(folder: Path, *arguments: str, **variables: str) -> str:
         ),
         (
             {"sampler": "bayes"},
-            "PluginError: no 'bayes' in 'dse.samplers'. Installed: ehvi, gp, nsga2, nsga3, pq_pim,",
+            "PluginError: no 'bayes' in 'dse.samplers'. Installed: ehvi, gp, nsga2, nsga3,",
         ),
         (
             {"task": "resnet1000"},
