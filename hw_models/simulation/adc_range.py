@@ -56,6 +56,12 @@ def read_out(sums: NDArray[np.int64], adc_bits: int, step_bits: int) -> NDArray[
     return values
 
 
+def _read_outs(values: int, adc_bits: int) -> NDArray[np.int64]:
+    """`read_out` of the sums 0 .. values - 1, a row for every step."""
+    sums = np.arange(values)
+    return np.stack([read_out(sums, adc_bits, step) for step in range(MAX_STEP_BITS + 1)])
+
+
 def squared_errors(
     layer: CodedLayer, chip: Chip, codes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
@@ -76,11 +82,12 @@ def squared_errors(
             digits = ((codes[matrix, rows].astype(np.int64) >> shift) & mask).astype(np.float64)
             for plane in planes:
                 sums = np.rint(plane.cells.T.astype(np.float64) @ digits).astype(np.int64)
-                for step in range(MAX_STEP_BITS + 1):
-                    off = (sums - read_out(sums, adc_bits[plane.group], step)).astype(np.float64)
-                    # A unit column has one error and the factors of all outputs.
-                    weighted = np.square(plane.factors) * np.square(off).sum(axis=1)
-                    errors[plane.group, step] += 4.0**shift * float(weighted.sum())
+                # A unit column has one error and the factors of all outputs.
+                worth = np.square(plane.factors.astype(np.float64))
+                worth = np.array([worth.sum()]) if plane.unit else worth
+                often = np.bincount(sums.ravel(), np.repeat(worth, sums.shape[1]))
+                off = np.arange(len(often)) - _read_outs(len(often), adc_bits[plane.group])
+                errors[plane.group] += 4.0**shift * (np.square(off.astype(np.float64)) @ often)
     return errors
 
 
@@ -121,9 +128,10 @@ def output_products(
             for plane in planes:
                 sums = np.rint(plane.cells.T.astype(np.float64) @ digits).astype(np.int64)
                 factors = plane.factors[:, np.newaxis] * 2.0**shift
-                for step in range(choices):
-                    off = sums - read_out(sums, adc_bits[plane.group], step)
-                    errors[plane.group, step, matrix] += factors * off
+                values = int(sums.max()) + 1
+                off = np.arange(values) - _read_outs(values, adc_bits[plane.group])
+                for step, lost in enumerate(off.astype(np.float64)):
+                    errors[plane.group, step, matrix] += factors * lost.take(sums)
     flat = errors.reshape(len(adc_bits) * choices, -1)
     products: NDArray[np.float64] = flat @ flat.T
     return products.reshape(len(adc_bits), choices, len(adc_bits), choices)
