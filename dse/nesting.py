@@ -18,7 +18,7 @@ from dse.database import Database
 from dse.pipeline.hardware_choices import network_digest, swept_values
 from dse.spec import StudySpec
 from dse.trial_reports import stored_report
-from dse.trials import NETWORK, RETRY_OF, SWEEP
+from dse.trials import NETWORK, PROMOTED_FROM, RETRY_OF, SWEEP
 from search_spaces.design_point import DesignPoint
 from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
 from search_spaces.draw import DesignSpace, draw_design
@@ -51,7 +51,7 @@ class Nesting:
 
     def note(self, design: Mapping[str, Any]) -> None:
         """Take in the attribute of a trial."""
-        if SWEEP not in design or RETRY_OF in design:
+        if SWEEP not in design or {RETRY_OF, PROMOTED_FROM} & design.keys():
             return
         self._networks.add(design[NETWORK])
         self.n_known_in_a_row = 0 if design[SWEEP] else self.n_known_in_a_row + 1

@@ -144,8 +144,7 @@ class Study:
             self._tell_ruled_out(job, outcome)
         if isinstance(outcome, Evaluation):
             try:
-                values = [_finite(o.name, o.metric.of, outcome) for o in self.objectives]
-                broken = {str(c): _finite(str(c), c.violation, outcome) for c in self.constraints}
+                values, broken = self._numbers(outcome)
             except StageError as error:
                 outcome = Failure(reason=str(error))
             else:
@@ -220,7 +219,7 @@ class Study:
             point=point,
             attempt=design["attempt"],
             fidelity=self._rungs.fidelity_of(design),
-            sweep=design.get(SWEEP, False),
+            sweep=design.get(SWEEP, False) and self._rungs.is_last(design),
         )
 
     def _counts(self, design: Mapping[str, Any]) -> bool:
@@ -263,6 +262,17 @@ class Study:
             self.optuna.tell(trial, state=TrialState.PRUNED)
         self._rungs.note(self.trials()[job.number])
 
+    def _numbers(self, evaluation: Evaluation) -> tuple[list[float], dict[str, float]]:
+        """Objectives and violations of a result.
+
+        Raises:
+            StageError: One is missing or not finite.
+        """
+        return (
+            [_finite(o.name, o.metric.of, evaluation) for o in self.objectives],
+            {str(c): _finite(str(c), c.violation, evaluation) for c in self.constraints},
+        )
+
     def _tell_ruled_out(self, job: Job, outcome: RuledOut) -> None:
         trial = self._open[job.number]
         for name, violation in outcome.violations.items():
@@ -282,8 +292,7 @@ class Study:
             return
         nested = {"draw": design["draw"], "digest": digest, "attempt": 1, NESTED_IN: job.number}
         try:
-            values = [_finite(o.name, o.metric.of, evaluation) for o in self.objectives]
-            broken = {str(c): _finite(str(c), c.violation, evaluation) for c in self.constraints}
+            values, broken = self._numbers(evaluation)
         except StageError as error:
             _logger.warning("a nested design of trial %d is left out: %s", job.number, error)
             return

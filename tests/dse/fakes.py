@@ -9,7 +9,10 @@ from typing import Any
 
 from dse.database import Database, open_database
 from dse.evaluation import Evaluation, Job, Outcome
+from dse.launching.driver import drive
+from dse.resuming import driving
 from dse.spec import StudySpec
+from dse.study import Study
 from search_spaces.design_point import DesignPoint
 
 SPEC: dict[str, Any] = {
@@ -88,3 +91,32 @@ class FakeExecutor:
 
     def close(self) -> None:
         self._queue.clear()
+
+
+def run_in_pieces(
+    folder: Path, spec: StudySpec, evaluate: Callable[[Job], Outcome], stop_after: int | None
+) -> Study:
+    """A study run to the end of its budget, interrupted after every so many evaluations."""
+    folder.mkdir(exist_ok=True)
+    for _ in range(100):
+        left = [10**6 if stop_after is None else stop_after]
+
+        def counted(job: Job, left: list[int] = left) -> Outcome:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return evaluate(job)
+
+        with driving(database_in(folder), spec) as study:
+            try:
+                drive(
+                    study,
+                    FakeExecutor(counted),
+                    trials=spec.budget.trials,
+                    timeout_s=None,
+                    progress=lambda job, outcome: None,
+                )
+            except KeyboardInterrupt:
+                continue
+            return study
+    raise AssertionError("never ends")

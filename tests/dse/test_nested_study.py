@@ -14,8 +14,8 @@ from dse.pareto import pareto_front
 from dse.pipeline.hardware_choices import with_hardware
 from dse.resuming import driving
 from dse.trial_reports import read_report
-from dse.trials import NESTED_IN, NETWORK, SWEEP, design_of
-from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
+from dse.trials import NESTED_IN, NETWORK, PROMOTED_FROM, SWEEP, design_of
+from tests.dse.fakes import FakeExecutor, database_in, made_up, run_in_pieces, small_spec
 
 
 def sweeping(job: Job) -> Evaluation:
@@ -34,31 +34,10 @@ def sweeping(job: Job) -> Evaluation:
 
 
 def run(folder: Path, *, stop_after: int | None = None, **changes: Any) -> list[FrozenTrial]:
-    folder.mkdir(exist_ok=True)
     spec = small_spec(search="nested", budget={"trials": 6, "epochs": 1}, **changes)
-    for _ in range(50):
-        left = [10**6 if stop_after is None else stop_after]
-
-        def evaluate(job: Job, left: list[int] = left) -> Evaluation:
-            if left[0] == 0:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            return sweeping(job)
-
-        with driving(database_in(folder), spec) as study:
-            try:
-                drive(
-                    study,
-                    FakeExecutor(evaluate),
-                    trials=6,
-                    timeout_s=None,
-                    progress=lambda job, outcome: None,
-                )
-            except KeyboardInterrupt:
-                continue
-            assert study.n_designs == 6
-            return study.trials()
-    raise AssertionError("never ends")
+    study = run_in_pieces(folder, spec, sweeping, stop_after)
+    assert study.n_designs == 6
+    return study.trials()
 
 
 def kinds(trials: list[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
@@ -117,3 +96,21 @@ def test_a_known_network_is_not_swept_again(tmp_path: Path) -> None:
         assert study.n_designs == 2  # there are no more networks
         assert summary.stopped == "the space looks exhausted"
         assert sum(bool((design_of(t) or {}).get(SWEEP)) for t in study.trials()) == 2
+
+
+def test_only_the_last_rung_is_swept(tmp_path: Path) -> None:
+    budget = {"trials": 4, "epochs": 2, "rungs": ["short", "full"], "reduction": 2}
+    spec = small_spec(search="nested", budget=budget)
+    asked: list[Job] = []
+
+    def evaluate(job: Job) -> Evaluation:
+        asked.append(job)
+        return sweeping(job)
+
+    trials = run_in_pieces(tmp_path, spec, evaluate, None).trials()
+    assert {job.sweep for job in asked if job.fidelity == "short"} == {False}
+    assert any(job.sweep for job in asked if job.fidelity == "full")
+    full = {t.number for t in trials if PROMOTED_FROM in (design_of(t) or {})}
+    _, nested = kinds(trials)
+    assert nested
+    assert {design_of(t)[NESTED_IN] for t in nested} <= full  # type: ignore[index]

@@ -10,13 +10,12 @@ from optuna.trial import TrialState
 
 from dse.errors import SpecError
 from dse.evaluation import Evaluation, Job
-from dse.launching.driver import drive
 from dse.pareto import pareto_front
 from dse.promotion import RungResult, next_promotion
 from dse.resuming import driving
 from dse.samplers.informed import informed
 from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of
-from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
+from tests.dse.fakes import database_in, made_up, run_in_pieces, small_spec
 
 LADDER = {"trials": 12, "epochs": 3, "rungs": ["post_training", "short", "full"], "reduction": 2}
 
@@ -35,30 +34,8 @@ def climbing(job: Job) -> Evaluation:
 
 def run(folder: Path, *, stop_after: int | None = None, **changes: Any) -> list[Any]:
     """Trials of a study; of one that is run in pieces of so many evaluations if told."""
-    folder.mkdir(exist_ok=True)
     spec = small_spec(budget=LADDER, **changes)
-    for _ in range(100):
-        left = [stop_after if stop_after is not None else 10**6]
-
-        def evaluate(job: Job, left: list[int] = left) -> Evaluation:
-            if left[0] == 0:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            return climbing(job)
-
-        with driving(database_in(folder), spec) as study:
-            try:
-                drive(
-                    study,
-                    FakeExecutor(evaluate),
-                    trials=spec.budget.trials,
-                    timeout_s=None,
-                    progress=lambda job, outcome: None,
-                )
-            except KeyboardInterrupt:
-                continue
-            return study.trials()
-    raise AssertionError("never ends")
+    return run_in_pieces(folder, spec, climbing, stop_after).trials()
 
 
 def test_half_of_each_rung_climbs(tmp_path: Path) -> None:
