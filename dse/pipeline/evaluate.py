@@ -17,7 +17,13 @@ from dse.errors import DseError, SpecError
 from dse.evaluation import Evaluation, Failure, Outcome, RuledOut
 from dse.pipeline.code_digest import package_digest
 from dse.pipeline.compression_stages import codes_of, steps_of
-from dse.pipeline.hardware import chip_of, counts_inputs, empty_layer, priced_knobs
+from dse.pipeline.hardware import (
+    COST_METRICS,
+    chip_of,
+    counts_inputs,
+    empty_layer,
+    priced_knobs,
+)
 from dse.pipeline.nested import nested_designs
 from dse.pipeline.settings import EvaluationSettings
 from dse.pipeline.stage_store import StageTrace, stage_key
@@ -87,8 +93,7 @@ class Evaluator:
         """Evaluate, and turn whatever goes wrong into a `Failure` with its reason."""
         began = time.perf_counter()
         try:
-            broken = self.broken_before_training(point)
-            if broken:
+            if broken := self._broken(self._least_metrics(point)):
                 missed = ", ".join(f"{name} by {by:.4g}" for name, by in broken.items())
                 return RuledOut(
                     reason=f"before training, even an empty network misses {missed}",
@@ -96,7 +101,7 @@ class Evaluator:
                     trained=False,
                     seconds=time.perf_counter() - began,
                 )
-            return self.evaluate(point, fidelity=fidelity, sweep=sweep)
+            return self._evaluate(point, fidelity=fidelity, sweep=sweep)
         except HopelessError as error:
             return RuledOut(
                 reason=str(error),
@@ -125,8 +130,14 @@ class Evaluator:
             HopelessError: Fine-tuning cannot meet a constraint any more, and is to end then.
             DseError: It cannot be evaluated.
         """
-        began = time.perf_counter()
         self._least_metrics(point)
+        return self._evaluate(point, fidelity=fidelity, sweep=sweep)
+
+    def _evaluate(
+        self, point: DesignPoint, *, fidelity: Fidelity | None, sweep: bool = False
+    ) -> Evaluation:
+        """The same for hardware that is known to be possible."""
+        began = time.perf_counter()
         settings = self._settings.at(fidelity)
         stages = Stages(point, settings, self.task, self.data)
         trained = stages.pretrained()
@@ -194,7 +205,7 @@ class Evaluator:
         )
         own = point.digest()
         return tuple(
-            (design, self.evaluate(design, fidelity=fidelity))
+            (design, self._evaluate(design, fidelity=fidelity))
             for design in found
             if design.digest() != own
         )
@@ -214,15 +225,14 @@ class Evaluator:
         observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
         return codes_of(final), observed, cached
 
-    def broken_before_training(self, point: DesignPoint) -> dict[str, float]:
+    def _broken(self, least: Mapping[str, float]) -> dict[str, float]:
         """Constraints on costs that no network of this shape can meet, with their violations.
 
         Weights only add to the costs: an engine may skip zeros, none charges for them.
 
-        Raises:
-            HardwareError: The knobs contradict each other.
+        Args:
+            least: Costs without weights.
         """
-        least = self._least_metrics(point)
         bounds = {
             str(constraint): constraint.violation(least)
             for constraint in self._settings.constraints
@@ -286,15 +296,7 @@ _OF_THE_NETWORK = ("accuracy_float", "accuracy_ideal", "nonzero_slice_ratio")
 
 def cost_metrics(costs: Estimate) -> dict[str, float]:
     """The metrics of an estimate."""
-    return {
-        "energy_j": costs.energy_j,
-        "adc_energy_j": costs.adc_energy_j,
-        "latency_s": costs.latency_s,
-        "interval_s": costs.interval_s,
-        "area_m2": costs.area_m2,
-        "crossbars": float(costs.crossbars),
-        "adc_conversions": float(costs.adc_conversions),
-    }
+    return {name: float(getattr(costs, name)) for name in COST_METRICS}
 
 
 def _compression_ratios(metrics: Mapping[str, float]) -> dict[str, float]:

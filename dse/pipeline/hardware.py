@@ -21,6 +21,17 @@ from search_spaces.build import build_chip
 from search_spaces.design_point import DesignPoint
 from search_spaces.nonidealities import NonidealityKnobs
 
+COST_METRICS = (
+    "energy_j",
+    "adc_energy_j",
+    "latency_s",
+    "interval_s",
+    "area_m2",
+    "crossbars",
+    "adc_conversions",
+)
+"""Fields of an estimate that are metrics."""
+
 _HARDWARE = ("engine", "encoding", "crossbar.", "cell.", "dac.", "adc.", "schedule.")
 _SEEN_BY_SUMS = ("engine", "encoding", "crossbar.", "cell.", "dac.", "adc.", "nonidealities.")
 _COST_ONLY = ("adc.model", "adc.per_array", "crossbar.bitlines", "engine.bit_plane.packed")

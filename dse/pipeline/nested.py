@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dse.dominance import crowding_distances, non_dominated
 from dse.objectives import Constraint, Objective
-from dse.pipeline.hardware import chip_of, nonidealities_of
+from dse.pipeline.hardware import COST_METRICS, chip_of, nonidealities_of
 from dse.pipeline.hardware_choices import choices, slice_paths
 from hw_models.chip import Chip
 from hw_models.encodings.column_sums import network_lossless_bits
@@ -212,14 +212,8 @@ def _priced(
     costs = estimate_designs(layers, chip, bits, schedule=schedule)
     eight = estimate_designs(layers, chip, [[8] * bits.shape[1]])
     metrics: dict[str, Array] = {
-        "energy_j": costs.energy_j,
-        "adc_energy_j": costs.adc_energy_j,
+        **{name: np.asarray(getattr(costs, name), dtype=np.float64) for name in COST_METRICS},
         "adc_energy_vs_8bit": costs.adc_energy_j / eight.adc_energy_j[0],
-        "latency_s": costs.latency_s,
-        "interval_s": costs.interval_s,
-        "area_m2": costs.area_m2,
-        "crossbars": np.array(float(costs.crossbars)),
-        "adc_conversions": np.array(float(costs.adc_conversions)),
     }
     return _Priced(
         point=number,
