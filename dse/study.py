@@ -81,9 +81,6 @@ class Study:
         self.space = spec.design_space()
         self.objectives = spec.parsed_objectives()
         self.constraints = spec.parsed_constraints()
-        self.n_designs = 0
-        """Different designs asked so far; different networks, where hardware is swept. Those
-        that were ruled out before any training do not count."""
         self.ruled_out_in_a_row = 0
         """Of the last designs told, how many were ruled out before any training."""
         self.n_waiting = 0
@@ -91,6 +88,7 @@ class Study:
         self._sampler = sampler
         self._next_draw = 0
         self._open: dict[int, optuna.Trial] = {}
+        self._counted: set[str] = set()
         self._known: dict[str, int] = {}
         self._running: set[str] = set()
         self._followers: dict[str, list[int]] = {}
@@ -102,6 +100,14 @@ class Study:
     def trials(self) -> list[FrozenTrial]:
         """All trials, in order; not to be changed."""
         return self.optuna.get_trials(deepcopy=False)
+
+    @property
+    def n_designs(self) -> int:
+        """Different designs asked so far; different networks, where hardware is swept.
+
+        Those that were ruled out before any training do not count.
+        """
+        return len(self._counted)
 
     @property
     def n_done(self) -> int:
@@ -213,7 +219,8 @@ class Study:
             self._followers.setdefault(digest, []).append(trial.number)
             return None
         self._running.add(digest)
-        self.n_designs += self._counts(design)
+        if _counts(design):
+            self._counted.add(digest)
         return Job(
             number=trial.number,
             point=point,
@@ -221,11 +228,6 @@ class Study:
             fidelity=self._rungs.fidelity_of(design),
             sweep=design.get(SWEEP, False) and self._rungs.is_last(design),
         )
-
-    def _counts(self, design: Mapping[str, Any]) -> bool:
-        """Whether a trial is the first of a design that the budget counts."""
-        known = {RETRY_OF, PROMOTED_FROM, NESTED_IN} & design.keys()
-        return not known and bool(design.get(SWEEP, True))
 
     def _promote(self, number: int) -> None:
         """Put a design in the queue for the next rung."""
@@ -281,7 +283,7 @@ class Study:
         trial.set_user_attr(RULED_OUT, {"reason": outcome.reason, "trained": outcome.trained})
         self.optuna.tell(trial, state=TrialState.PRUNED)
         if not outcome.trained:
-            self.n_designs -= self._counts(trial.user_attrs[DESIGN])
+            self._counted.discard(job.point.digest())
 
     def _add_nested(
         self, job: Job, design: Mapping[str, Any], point: DesignPoint, evaluation: Evaluation
@@ -355,10 +357,18 @@ class Study:
             return
         ruled_out = trial.user_attrs.get(RULED_OUT)
         untrained = ruled_out is not None and not ruled_out["trained"]
-        self.n_designs += self._counts(design) and not untrained
+        if untrained:
+            self._counted.discard(design["digest"])
+        elif _counts(design) and design["digest"] not in self._known:
+            self._counted.add(design["digest"])
         if trial.state.is_finished() and LOST not in trial.user_attrs:
             self.ruled_out_in_a_row = self.ruled_out_in_a_row + 1 if untrained else 0
             self._known[design["digest"]] = trial.number
+
+
+def _counts(design: Mapping[str, Any]) -> bool:
+    """Whether the budget counts the design of a trial."""
+    return NESTED_IN not in design and bool(design.get(SWEEP, True))
 
 
 def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:

@@ -14,10 +14,11 @@ from optuna.storages import InMemoryStorage
 import dse.resuming
 import dse.study
 from dse.database import Database
+from dse.evaluation import Job, Outcome, RuledOut
 from dse.launching.driver import drive
 from dse.resuming import driving
-from dse.trials import LOST, design_of, is_result
-from tests.dse.fakes import FakeExecutor, small_spec
+from dse.trials import DUPLICATE_OF, LOST, RULED_OUT, design_of, is_result
+from tests.dse.fakes import FakeExecutor, made_up, small_spec
 
 TRIALS = 9
 SETTINGS = {
@@ -72,14 +73,28 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dse.study.Study, "give_back", lambda *_, **__: None)
 
 
-def live(storage: MortalStorage, sampler: str, folder: Path, *, left: int = 10**9) -> None:
+def live(
+    storage: MortalStorage,
+    sampler: str,
+    folder: Path,
+    *,
+    left: int = 10**9,
+    executor: FakeExecutor | None = None,
+    **changes: Any,
+) -> None:
     """Drive the study to its end, or until so many writes are made."""
-    settings = {"name": sampler, "seed": 11, **SETTINGS[sampler]}
-    spec = small_spec(sampler=settings, budget={"trials": TRIALS, "epochs": 1})
+    settings = {"name": sampler, "seed": 11, **SETTINGS.get(sampler, {})}
+    spec = small_spec(sampler=settings, budget={"trials": TRIALS, "epochs": 1}, **changes)
     storage.left = left
     database = Database(url="memory", storage=storage, home=folder)  # type: ignore[arg-type]
     with contextlib.suppress(Died), driving(database, spec) as study:
-        drive(study, FakeExecutor(), trials=TRIALS, timeout_s=None, progress=lambda *_: None)
+        drive(
+            study,
+            executor or FakeExecutor(),
+            trials=TRIALS,
+            timeout_s=None,
+            progress=lambda *_: None,
+        )
 
 
 def trials_in(storage: MortalStorage) -> list[optuna.trial.FrozenTrial]:
@@ -108,3 +123,30 @@ def test_whatever_was_written_last_the_sequence_is_the_same(tmp_path: Path, samp
         assert designs_in(broken) == designs_in(whole), f"died after {left} writes"
         lost += sum(LOST in t.user_attrs for t in trials_in(broken))
     assert lost >= 12
+
+
+def limited(job: Job) -> Outcome:
+    """Odd numbers of ADC bits are ruled out before training."""
+    if (bits := sum(job.point.adc.bits)) % 2:
+        return RuledOut(reason="odd", violations={"x": bits}, trained=False, seconds=0.0)
+    return made_up(job.point)
+
+
+@pytest.mark.usefixtures("careless")
+def test_repeated_and_ruled_out_designs_are_counted_once(tmp_path: Path) -> None:
+    """Of 25 designs the random sampler proposes some again."""
+    space = {
+        "space": {"adc.bits.slice0": "1..5", "adc.bits.slice1": "1..5"},
+        "fixed": {"adc.bits.slice2": 8, "adc.bits.slice3": 8},
+    }
+    whole = MortalStorage()
+    live(whole, "random", tmp_path, executor=FakeExecutor(limited), **space)
+    trials = trials_in(whole)
+    assert sum(DUPLICATE_OF in t.user_attrs for t in trials) >= 3
+    assert sum(RULED_OUT in t.user_attrs for t in trials) >= 3
+    assert len(designs_in(whole)) == TRIALS
+    for left in range(2, whole.written, 3):
+        broken = MortalStorage()
+        live(broken, "random", tmp_path, left=left, executor=FakeExecutor(limited), **space)
+        live(broken, "random", tmp_path, executor=FakeExecutor(limited), **space)
+        assert designs_in(broken) == designs_in(whole), f"died after {left} writes"
