@@ -13,7 +13,7 @@ from dse.pipeline.accuracy import network_with
 from dse.tasks.task import Task
 from hw_models.chip import Chip
 from hw_models.layer import CodedLayer
-from hw_models.simulation.adc_range import calibrated_steps
+from hw_models.simulation.adc_range import calibrations
 from hw_models.simulation.convert import to_crossbars
 
 CALIBRATION_IMAGES = 512
@@ -61,9 +61,7 @@ def choose_steps(
     codes = {layer.shape.name: layer for layer in layers}
     candidates = [dict(each) for each in also]
     candidates += [{name: (0,) * len(_bits(layer, chip)) for name, layer in codes.items()}]
-    for criterion in ("column_sums", "outputs"):
-        found = calibrated_steps(network, codes, chip, images, seed=seed, criterion=criterion)
-        candidates.append(found)
+    candidates += calibrations(network, codes, chip, images, seed=seed).values()
     distinct = {tuple(sorted(each.items())): each for each in candidates}
 
     def loss(steps: Steps) -> float:

@@ -14,6 +14,7 @@ from dse.bit_flips.inputs import measure_inputs
 from dse.bit_flips.patch_planes import planes_of_patches
 from dse.datasets.dataset import ImageDataset
 from dse.pipeline.accuracy import network_with
+from dse.pipeline.adc_steps import choose_steps
 from dse.pipeline.adc_tuning import tune
 from dse.pipeline.code_digest import object_digest, package_digest
 from dse.pipeline.codes import codes_from_tensors, codes_to_tensors
@@ -28,11 +29,10 @@ from dse.plugins import load
 from dse.tasks.task import Task
 from dse.training.hopeless import HopelessRule, needed_accuracies
 from hw_models.layer import CodedLayer
-from hw_models.simulation.adc_range import calibrated_steps
 from search_spaces.design_point import DesignPoint
 
 CALIBRATION_IMAGES = 64
-"""Training images on which inputs are sampled and converter ranges chosen."""
+"""Training images on which inputs are sampled."""
 
 _TRAINING_CODE = (
     "dse.bit_flips",
@@ -151,12 +151,16 @@ class CompressionStages:
         tuning = self._point.adc_loop.tune_epochs if settings.tunes(self._point) else 0
         return HopelessRule(needed, epochs=settings.epochs + tuning)
 
+    def final(self, trained: StageResult) -> StageResult:
+        """The codes that the crossbars hold, and the steps of their converters."""
+        return self.ranged(self.flipped(self.tuned(self.compressed(trained))))
+
     def tuned(self, compressed: StageResult) -> StageResult:
-        """The same fitted to the converters: steps chosen, codes trained with ADCs in the loop."""
+        """The same fitted to the converters: codes trained with ADCs in the loop."""
         point, settings = self._point, self._settings
         loop = point.adc_loop
         epochs = loop.tune_epochs if settings.tunes(point) else 0
-        if epochs == 0 and loop.range == "full":
+        if epochs == 0:
             return compressed
         quantizer = load("dse.quantizers", point.quantizer.name)
         regularizer = load("dse.regularizers", point.regularizer.name)
@@ -218,12 +222,8 @@ class CompressionStages:
                 allowed_planes={name: mask for name, mask in planes.items() if mask is not None},
                 layer_knobs=point.bit_flips.layers,
             )
-            steps: Mapping[str, Any] = {}
-            if point.adc_loop.range == "calibrated":
-                steps = self._calibrated(state, flipped)
             return StageResult(
-                tensors={**_prefixed(_STATE, state), **_coded(flipped)},
-                data={**compressed.data, "adc_steps": steps},
+                tensors={**_prefixed(_STATE, state), **_coded(flipped)}, data=compressed.data
             )
 
         inputs = {
@@ -231,21 +231,40 @@ class CompressionStages:
             "bit_flips": [object_digest(flipper), point.knobs_of("bit_flips")],
             "wordlines": point.crossbar.wordlines,
         }
-        if point.adc_loop.range == "calibrated":
-            inputs |= {"chip": simulated_knobs(point), "hw": package_digest("hw_models")}
         return self._compute("bit_flips", inputs, run)
 
-    def _calibrated(
-        self, state: Mapping[str, Tensor], layers: tuple[CodedLayer, ...]
-    ) -> dict[str, tuple[int, ...]]:
-        """Converter steps for codes that were changed after training."""
-        return calibrated_steps(
-            network_with(self._mapped_task, state),
-            {layer.shape.name: layer for layer in layers},
-            chip_of(self._point),
-            self._calibration_images(),
-            seed=self._settings.training.seed,
-        )
+    def ranged(self, coded: StageResult) -> StageResult:
+        """The same codes with the converters' steps chosen for them, where they may be.
+
+        What it keeps in the store are steps alone: one network has many ADC settings.
+        """
+        point, steps = self._point, steps_of(coded)
+        if point.adc_loop.range == "full" or (steps and point.bit_flips.name == "none"):
+            return coded
+
+        def run() -> StageResult:
+            found = choose_steps(
+                self._mapped_task,
+                self._data,
+                state_of(coded),
+                codes_of(coded),
+                chip_of(point),
+                seed=self._settings.training.seed,
+                also=(steps,) if steps else (),
+                device=self._settings.device,
+            )
+            return StageResult(
+                data={"adc_steps": {name: list(each) for name, each in found.items()}}
+            )
+
+        inputs = {
+            "codes": self._codes_key,
+            "chip": simulated_knobs(point),
+            "hw": package_digest("hw_models"),
+            "seed": self._settings.training.seed,
+        }
+        chosen = self._compute("adc_range", inputs, run)
+        return StageResult(tensors=coded.tensors, data={**coded.data, **chosen.data})
 
     @cached_property
     def _mapped_task(self) -> Task:

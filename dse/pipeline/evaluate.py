@@ -143,7 +143,7 @@ class Evaluator:
         trained = stages.pretrained()
         compressed = stages.compressed(trained)
         tuned = stages.tuned(compressed)
-        final = stages.flipped(tuned)
+        final = stages.ranged(stages.flipped(tuned))
         layers = codes_of(final)
         observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
         costs = self._costs(point, layers, observed, stages.traces)
@@ -188,7 +188,7 @@ class Evaluator:
         def accuracy_of(design: DesignPoint) -> float:
             stages = Stages(design, settings, self.task, self.data)
             trained = stages.pretrained()
-            final = stages.flipped(stages.tuned(stages.compressed(trained)))
+            final = stages.final(trained)
             return stages.accuracies(trained, final)["accuracy"]
 
         found = nested_designs(
@@ -220,7 +220,7 @@ class Evaluator:
             codes were found in the store.
         """
         stages = Stages(point, self._settings, self.task, self.data)
-        final = stages.flipped(stages.tuned(stages.compressed(stages.pretrained())))
+        final = stages.final(stages.pretrained())
         cached = all(trace.cached for trace in stages.traces.values())
         observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
         return codes_of(final), observed, cached

@@ -25,9 +25,9 @@ COSTS_ONLY = (
 )
 """Knobs that change what a design costs, never what it computes."""
 
-READS = ("crossbar.wordlines", "crossbar.ou_wordlines", "dac.bits", "encoding")
-"""Knobs that change which sums are converted; the weights stay as they are unless they were
-trained under the converters, or bits were flipped by column."""
+READS = ("adc.range", "crossbar.wordlines", "crossbar.ou_wordlines", "dac.bits", "encoding")
+"""Knobs that change which sums are converted, or how; the weights stay as they are unless they
+were trained under the converters, or bits were flipped by column."""
 
 _MOST_VALUES = 64
 """A knob with more values than these is left to the sampler."""
@@ -112,6 +112,7 @@ def with_hardware(point: DesignPoint, values: Mapping[str, Value]) -> DesignPoin
         crossbar=_with(point.crossbar, "crossbar", values),
         dac=_with(point.dac, "dac", values),
         schedule=_with(point.schedule, "schedule", values),
+        adc_loop=_with(point.adc_loop, "adc", values),
         adc=replace(
             _with(point.adc, "adc", values),
             bits=tuple(int(bits[slice_path(s)]) for s in reversed(range(groups))),

@@ -198,14 +198,21 @@ def _priced(
     tuned: bool,
 ) -> _Priced | None:
     lossless = network_lossless_bits(layers, chip)
-    exact = point.adc_loop.range == "full" and nonidealities_of(point) is None
+    ideal = nonidealities_of(point) is None
+    exact = ideal and point.adc_loop.range == "full"
     tried = [
-        _resolutions(swept[path], chip, int(enough) if exact else None) if not tuned else (own,)
+        _resolutions(swept[path], chip, int(enough) if ideal else None) if not tuned else (own,)
         for path, own, enough in zip(slice_paths(point), point.adc.bits, lossless, strict=True)
     ]
     if n_combinations(tried) == 0:
         return None
     bits = _rows(tried, lossless.tolist())
+    if ideal and not exact and not tuned and "full" in swept["adc.range"]:
+        bits = bits[
+            (bits < lossless).any(axis=1)
+        ]  # where nothing clips there is no range to choose
+        if len(bits) == 0:
+            return None
     schedule = schedule_for(
         layers, chip, pipelined=point.schedule.pipelined, crossbars=point.schedule.crossbars
     )
@@ -258,9 +265,15 @@ def _resolutions(values: Sequence[Value], chip: Chip, enough: int | None) -> tup
 
 
 def _kind(point: DesignPoint) -> tuple[object, ...]:
-    """What decides which sums are converted, resolutions excepted."""
+    """What decides which sums are converted and how, resolutions excepted."""
     crossbar = point.crossbar
-    return crossbar.wordlines, crossbar.ou_wordlines, point.dac.bits, point.encoding
+    return (
+        point.adc_loop.range,
+        crossbar.wordlines,
+        crossbar.ou_wordlines,
+        point.dac.bits,
+        point.encoding,
+    )
 
 
 def _padded(bits: NDArray[np.int64], widest: int) -> NDArray[np.int64]:

@@ -67,13 +67,13 @@ class Stages(CompressionStages):
             )
 
         seed = self._settings.training.seed
+        on_chip = {"compress": self._codes_key, "chip": simulated_knobs(self._point), "seed": seed}
+        if "adc_range" in self.traces:
+            on_chip["adc_range"] = self.traces["adc_range"].key
         stages: dict[str, tuple[dict[str, Any], Callable[[], StageResult]]] = {
             "accuracy_float": ({"pretrain": self.traces["pretrain"].key}, on_float),
             "accuracy_ideal": ({"compress": self._codes_key}, on_ideal),
-            "accuracy": (
-                {"compress": self._codes_key, "chip": simulated_knobs(self._point), "seed": seed},
-                lambda: self._on_chip(state, layers, steps_of(final)),
-            ),
+            "accuracy": (on_chip, lambda: self._on_chip(state, layers, steps_of(final))),
         }
         found: dict[str, float] = {}
         for stage, (inputs, run) in stages.items():

@@ -15,9 +15,8 @@ from hw_models.simulation.adc_range import (
     best_output_steps,
     best_steps,
     calibrated_steps,
-    output_products,
+    conversion_errors,
     read_out,
-    squared_errors,
 )
 from hw_models.simulation.convert import to_crossbars
 from hw_models.simulation.mvm import SlicedWeights
@@ -42,12 +41,12 @@ def test_two_bit_converters_read_what_their_step_says(step_bits: int, values: li
 
 def test_converters_that_never_clip_keep_a_step_of_one() -> None:
     layer = coded_layer(wordlines=100, outputs=4)
-    assert best_steps(layer, chip((8,) * 4), codes_of(1, 100)) == (0, 0, 0, 0)
+    assert best_steps(conversion_errors(layer, chip((8,) * 4), codes_of(1, 100))) == (0, 0, 0, 0)
 
 
 def test_narrow_converters_get_a_step_that_spans_the_sums() -> None:
     layer = coded_layer(wordlines=128, outputs=4, zero_share=0.0)
-    steps = best_steps(layer, chip((3,) * 4), codes_of(2, 128))
+    steps = best_steps(conversion_errors(layer, chip((3,) * 4), codes_of(2, 128)))
     assert all(step >= 3 for step in steps)  # sums of about 50 in 7 steps of 8 or 16
 
 
@@ -55,8 +54,8 @@ def test_the_chosen_steps_have_the_least_error_and_improve_the_product() -> None
     layer = coded_layer(7, wordlines=200, outputs=6)
     codes = codes_of(3, 200)
     for design in (chip((4,) * 4), replace(chip((4,) * 5), encoding=OFFSET)):
-        errors = squared_errors(layer, design, codes)
-        steps = best_steps(layer, design, codes)
+        found = conversion_errors(layer, design, codes, products=False)
+        errors, steps = found.squared, best_steps(found)
         assert [errors[g, s] for g, s in enumerate(steps)] == errors.min(axis=1).tolist()
         inputs = torch.from_numpy(codes)
         exact = SlicedWeights(layer, None).product(inputs)
@@ -70,7 +69,8 @@ def test_output_products_give_the_error_of_the_simulated_outputs(encoding: Encod
     layer = coded_layer(4, wordlines=70, outputs=3, groups=2)
     design = replace(chip((3, 2, 4, 3, 3)), encoding=encoding)
     codes = np.random.default_rng(5).integers(0, 256, (2, 70, 12))
-    products = output_products(layer, design, codes)
+    products = conversion_errors(layer, design, codes).products
+    assert products is not None
     groups = range(len(products))
     inputs = torch.from_numpy(codes)
     exact = SlicedWeights(layer, None).product(inputs)
@@ -88,14 +88,10 @@ def test_steps_chosen_by_outputs_have_no_larger_error_there() -> None:
         design, codes = chip((2, 3, 3, 3)), codes_of(seed, 150)
         inputs = torch.from_numpy(codes)
         exact = SlicedWeights(layer, None).product(inputs)
+        errors = conversion_errors(layer, design, codes)
         by_sums, by_outputs = (
             float(
-                (
-                    SlicedWeights(layer, design, step_bits=choose(layer, design, codes)).product(
-                        inputs
-                    )
-                    - exact
-                )
+                (SlicedWeights(layer, design, step_bits=choose(errors)).product(inputs) - exact)
                 .square()
                 .sum()
             )

@@ -35,10 +35,17 @@ SPACE: dict[str, Any] = {
     "crossbar.wordlines": [64, 128],
     "adc.per_array": [1, 2],
 }
+RANGES: dict[str, Any] = {
+    "adc.bits.slice3": [1, 2],
+    "adc.bits.slice2": [2, 4],
+    "adc.bits.slice1": [3, 5],
+    "adc.bits.slice0": [4],
+    "adc.range": ["full", "calibrated"],
+}
 
 
-def space(**fixed: Any) -> DesignSpace:
-    return design_space("test", {k.replace("__", "."): v for k, v in fixed.items()}, SPACE)
+def space(free: dict[str, Any] = SPACE) -> DesignSpace:
+    return design_space("test", {}, free)
 
 
 def sweeping(store: Path, of: DesignSpace, **changes: Any) -> Evaluator:
@@ -51,16 +58,18 @@ def sweeping(store: Path, of: DesignSpace, **changes: Any) -> Evaluator:
     )
 
 
-def some_point(of: DesignSpace) -> DesignPoint:
-    values = {path: values[0] for path, values in SPACE.items()}
+def some_point(of: DesignSpace, free: dict[str, Any] = SPACE) -> DesignPoint:
+    values = {path: values[0] for path, values in free.items()}
     return draw_design(of, lambda path, _domain: values[path])
 
 
-def brute_force(some: Evaluator, base: DesignPoint) -> list[tuple[DesignPoint, Evaluation]]:
+def brute_force(
+    some: Evaluator, base: DesignPoint, free: dict[str, Any]
+) -> list[tuple[DesignPoint, Evaluation]]:
     """Every feasible design of the network."""
     found = []
-    for values in product(*SPACE.values()):
-        changed = with_hardware(base, dict(zip(SPACE, values, strict=True)))
+    for values in product(*free.values()):
+        changed = with_hardware(base, dict(zip(free, values, strict=True)))
         evaluation = some.evaluate(changed)
         if evaluation.metrics["accuracy_loss"] <= 0.4:
             found.append((changed, evaluation))
@@ -72,7 +81,8 @@ def wins_by_chance(
 ) -> bool:
     """Whether a design with more bits everywhere is less accurate."""
     return any(
-        other.crossbar.wordlines == design.crossbar.wordlines
+        (other.crossbar.wordlines, other.adc_loop.range)
+        == (design.crossbar.wordlines, design.adc_loop.range)
         and all(a >= b for a, b in zip(other.adc.bits, design.adc.bits, strict=True))
         and evaluation.metrics["accuracy"] < accuracy
         for other, evaluation in others
@@ -94,21 +104,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-def test_the_sweep_finds_the_front_of_all_designs(store: Path) -> None:
-    of = space()
+@pytest.mark.parametrize("free", [SPACE, RANGES], ids=["arrays", "ranges"])
+def test_the_sweep_finds_the_front_of_all_designs(store: Path, free: dict[str, Any]) -> None:
+    of = space(free)
     some = sweeping(store, of)
-    base = some_point(of)
-    everything = brute_force(some, base)
+    base = some_point(of, free)
+    everything = brute_force(some, base, free)
     losses = losses_of([e for _, e in everything])
-    assert len(everything) > 15
+    assert len(everything) > 9
     found = some.evaluate(base, sweep=True)
     mine = losses_of([e for _, e in found.nested] + [found])
     got = mine[non_dominated(mine)].tolist()
     assert all(row in losses.tolist() for row in got)
+    kept = set()
     for index in non_dominated(losses).tolist():
         design, evaluation = everything[index]
         accuracy = evaluation.metrics["accuracy"]
+        kept.add(design.adc_loop.range)
         assert losses[index].tolist() in got or wins_by_chance(design, accuracy, everything)
+    assert free.get("adc.range", ["full"])[-1] in kept
 
 
 def test_every_nested_design_is_what_an_evaluation_of_it_says(store: Path) -> None:
