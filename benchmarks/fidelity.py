@@ -4,7 +4,8 @@ One study evaluates every design in full, another lets them climb: after trainin
 (studies/fidelity_mlp.yaml, with and without `budget.rungs`), under the same sampler and seeds.
 Seconds are those of the stages that train compressed networks, as the trials tell; a stage that
 was found in the store counts with the seconds that it took when it was made. The fp32 network is
-trained once and counts for neither.
+trained once and counts for neither. The two studies take turns, so that a machine which is busy
+for a while slows both.
 
 `seconds_ratio`: training seconds until the climbing study has the hypervolume that the full one
 ends with, over all training seconds of the full one; the median over the seeds. A seed in which
@@ -36,6 +37,8 @@ from dse.spec import StudySpec
 from dse.trials import METRICS, RUNG_RESULT, STAGES, is_feasible, is_result
 
 STUDY = Path(__file__).parents[1] / "studies" / "fidelity_mlp.yaml"
+RUNGS = "budget.rungs=[post_training, short, full]"
+PIECES = 8
 
 Array = NDArray[np.float64]
 
@@ -52,9 +55,11 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     ratios, rows = [], []
     for seed in args.seeds:
-        full = run(args.folder, seed, f"full-{seed}", args.trials, [])
-        rungs = ["budget.rungs=[post_training, short, full]"]
-        climbing = run(args.folder, seed, f"climbing-{seed}", args.climbing, rungs)
+        for part in range(1, PIECES + 1):
+            trials = math.ceil(args.trials * part / PIECES)
+            climbers = math.ceil(args.climbing * part / PIECES)
+            full = run(args.folder, seed, f"full-{seed}", trials, [])
+            climbing = run(args.folder, seed, f"climbing-{seed}", climbers, [RUNGS])
         reference = reference_of(full)
         wanted, spent = history(full, reference)
         volumes, seconds = history(climbing, reference)
