@@ -354,7 +354,8 @@ class _Search:
             for group in range(bits.shape[1]):
                 rest = np.delete(np.arange(bits.shape[1]), group)
                 line = rows[(bits[:, rest] == most[rest]).all(axis=1)]
-                found |= dict.fromkeys(line[[len(line) // 4, len(line) // 2]].tolist())
+                if len(line):  # not where the others' resolutions leave no range to choose
+                    found |= dict.fromkeys(line[[len(line) // 4, len(line) // 2]].tolist())
         return list(found)
 
     def _undecided(self) -> NDArray[np.int64]:

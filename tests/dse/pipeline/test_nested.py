@@ -36,10 +36,10 @@ SPACE: dict[str, Any] = {
     "adc.per_array": [1, 2],
 }
 RANGES: dict[str, Any] = {
-    "adc.bits.slice3": [1, 2],
-    "adc.bits.slice2": [2, 4],
-    "adc.bits.slice1": [3, 5],
-    "adc.bits.slice0": [4],
+    "adc.bits.slice3": [2, 9],
+    "adc.bits.slice2": [3, 9],
+    "adc.bits.slice1": [4, 9],
+    "adc.bits.slice0": [9],  # never clips: there is nothing to calibrate
     "adc.range": ["full", "calibrated"],
 }
 
