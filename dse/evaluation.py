@@ -8,6 +8,7 @@ from typing import Any
 
 from dse.spec_sections import Fidelity
 from search_spaces.design_point import DesignPoint
+from search_spaces.domains import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +80,30 @@ class Failure:
     lost: bool = False
 
 
-Outcome = Evaluation | RuledOut | Failure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Job):
+    """Designs to be evaluated one after the other by one worker, which is asked once.
+
+    As a job it stands for all of them: `number` and `point` are those of the first one.
+
+    Attributes:
+        params: The knobs that each of them asks for.
+        space: Their space, pickled: a worker reads it once.
+    """
+
+    params: tuple[Mapping[str, Value], ...]
+    space: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What came of a batch.
+
+    Attributes:
+        each: In the order of its designs.
+    """
+
+    each: tuple[Evaluation | RuledOut | Failure, ...]
+
+
+Outcome = Evaluation | RuledOut | Failure | Outcomes

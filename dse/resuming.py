@@ -14,6 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 from dse.database import Database, open_database
 from dse.errors import ResumeError, StudyError
 from dse.lease import owning
+from dse.patience import patient
+from dse.reading.columns import TrialColumns
+from dse.reading.lazy_trials import open_lazily
+from dse.reading.trials import draws_below
 from dse.samplers.auto import AUTO, choose_sampler
 from dse.samplers.counter_seeded import DESIGN
 from dse.samplers.make import make_sampler
@@ -50,6 +54,7 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
         StudyError: Another driver owns the study, or the study to start from does not exist or
             has no results.
     """
+    database = patient(database, spec.launch.database_patience_s)
     spec, about = _with_sampler(database, spec)
     sampler = make_sampler(spec.sampler)
     identity = spec.identity()
@@ -61,6 +66,7 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
         sampler=sampler,
         load_if_exists=True,
     )
+    columns = open_lazily(study, database.url)
     _check_same_search(study, identity)
     with owning(study):
         study.set_user_attr(SPEC, spec.model_dump(mode="json"))
@@ -70,10 +76,10 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
             VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
         )
         study.set_metric_names([objective.name for objective in spec.parsed_objectives()])
-        _enqueue_points(study, spec, warm)
+        _enqueue_points(study, columns, spec, warm)
         if found := reclaim(study, attempts=spec.launch.attempts):
             _logger.info("%d trials were left running by a driver that died", found)
-        yield Study(study, spec=spec, sampler=sampler, database=database)
+        yield Study(study, spec=spec, sampler=sampler, database=database, columns=columns)
 
 
 def _with_sampler(database: Database, spec: StudySpec) -> tuple[StudySpec, dict[str, str]]:
@@ -181,7 +187,9 @@ def _warm_designs(database: Database, spec: StudySpec) -> tuple[WarmDesign, ...]
     return warm_designs(trials, source=source, spec=spec)
 
 
-def _enqueue_points(study: optuna.Study, spec: StudySpec, warm: tuple[WarmDesign, ...]) -> None:
+def _enqueue_points(
+    study: optuna.Study, columns: TrialColumns, spec: StudySpec, warm: tuple[WarmDesign, ...]
+) -> None:
     """Queue the given points, then those of a warm start, each once in the study's life."""
     space = spec.design_space()
     queue: list[tuple[int, Mapping[str, Value], dict[str, Any]]] = [
@@ -196,11 +204,9 @@ def _enqueue_points(study: optuna.Study, spec: StudySpec, warm: tuple[WarmDesign
             (draw, design.params, {WARM_FROM: [spec.warm_start.study, design.trial]})
             for draw, design in enumerate(warm, start=stored["first_draw"])
         ]
-    waiting = {
-        design["draw"]
-        for trial in study.get_trials(deepcopy=False)
-        if (design := design_of(trial)) is not None
-    }
+    if not queue:
+        return
+    waiting = set(draws_below(columns, 1 + max(draw for draw, _, _ in queue)).values())
     for draw, params, attributes in queue:
         if draw not in waiting:
             digest = draw_design(space, reading(params)).digest()

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-
 from dse.objectives import Objective
 from dse.promotion import RungResult, next_promotion
 from dse.spec_sections import BudgetSpec, Fidelity
-from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG, RUNG_RESULT, design_of
+from dse.trial_attributes import (
+    COMPLETE,
+    DUPLICATE_OF,
+    PROMOTED_FROM,
+    RUNG,
+    RUNG_RESULT,
+    ResultTrial,
+    design_of,
+)
 
 
 class Rungs:
@@ -50,7 +56,7 @@ class Rungs:
         self._promoted.add(number)
         self._due = None
 
-    def note(self, trial: FrozenTrial) -> None:
+    def note(self, trial: ResultTrial) -> None:
         """Take in a trial of whatever state."""
         design = design_of(trial)
         if len(self.ladder) == 1 or design is None or DUPLICATE_OF in trial.user_attrs:
@@ -60,7 +66,7 @@ class Rungs:
         if before is not None:
             self._promoted.add(before)
         low = trial.user_attrs.get(RUNG_RESULT)
-        if trial.state != TrialState.COMPLETE and low is None:
+        if trial.state != COMPLETE and low is None:
             return
         values = trial.values if low is None else low["values"]
         rung = int(design.get(RUNG, 0))

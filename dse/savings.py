@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-
-from dse.spec import StudySpec
-from dse.trials import (
+from dse.spec_sections import BudgetSpec
+from dse.trial_attributes import (
     DUPLICATE_OF,
     PROMOTED_FROM,
     RETRY_OF,
@@ -16,6 +14,8 @@ from dse.trials import (
     RUNG_RESULT,
     SECONDS,
     STAGES,
+    WAITING,
+    StoredTrial,
     design_of,
     is_result,
 )
@@ -24,7 +24,7 @@ TRAINING_STAGES = ("compress", "adc_tuning")
 """Stages of a design's own training; the fp32 network is shared by all."""
 
 
-def training_seconds(trial: FrozenTrial) -> float:
+def training_seconds(trial: StoredTrial) -> float:
     """Seconds that a trial trained; what it found in the store took none."""
     stages: Mapping[str, Mapping[str, Any]] = trial.user_attrs.get(STAGES, {})
     return sum(
@@ -34,15 +34,15 @@ def training_seconds(trial: FrozenTrial) -> float:
     )
 
 
-def savings(trials: Sequence[FrozenTrial], spec: StudySpec) -> dict[str, Any] | None:
+def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any] | None:
     """Designs and training seconds by rung, and the seconds that were saved.
 
     Saved is the mean training of a full evaluation, times the designs that did not get one, less
     what was spent on them. None for a study without rungs and early endings, or without a full
     evaluation that was trained.
     """
-    ladder = spec.budget.ladder()
-    if len(ladder) == 1 and not spec.budget.stop_hopeless:
+    ladder = budget.ladder()
+    if len(ladder) == 1 and not budget.stop_hopeless:
         return None
     rungs = {rung: {"designs": 0, "went_on": 0, "training_seconds": 0.0} for rung in ladder}
     ended, ended_seconds = 0, 0.0
@@ -50,11 +50,7 @@ def savings(trials: Sequence[FrozenTrial], spec: StudySpec) -> dict[str, Any] | 
         design = design_of(trial)
         if design is None or DUPLICATE_OF in trial.user_attrs:
             continue
-        if (
-            PROMOTED_FROM in design
-            and RETRY_OF not in design
-            and trial.state != TrialState.WAITING
-        ):
+        if PROMOTED_FROM in design and RETRY_OF not in design and trial.state != WAITING:
             before = trials[design[PROMOTED_FROM]]
             rungs[before.user_attrs[RUNG_RESULT]["fidelity"]]["went_on"] += 1
         if RULED_OUT in trial.user_attrs:

@@ -175,20 +175,53 @@ class LaunchSpec(Section):
     """Where evaluations run.
 
     Attributes:
-        name: `ray`, or `serial` for this process.
+        name: `ray`; `serial` for this process; `tune` for Ray Tune.
         workers: Evaluations at the same time; `auto` fills the machine or cluster.
         cpus_per_trial: CPUs, and torch threads, of one evaluation.
         gpus_per_trial: GPUs of one evaluation, fractions included; Ray hides the others.
+        resources: What else one evaluation takes on its node, by the names that the nodes were
+            started with; `memory` in bytes.
         address: Ray cluster; a local one is started if left out.
         attempts: How often a design is tried whose worker dies.
+        lane: `expensive` tells designs one by one, `cheap` in batches; `auto` measures the first
+            ones, and stays with what it found.
+        trial_timeout_s: Seconds after which an evaluation is stopped and its design fails.
+        database_patience_s: So long a run waits for a database that does not answer.
+        scheduler: With `tune`: `asha` evaluates every design at growing fidelity and stops those
+            that fall behind in the first objective.
+        store: URL (fsspec) of a folder through which nodes without a common disk share results
+            of stages.
     """
 
-    name: Literal["ray", "serial"] = "ray"
+    name: Literal["ray", "serial", "tune"] = "ray"
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     cpus_per_trial: Annotated[int, Field(ge=1)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     address: str | None = None
     attempts: Annotated[int, Field(ge=1)] = 3
+    lane: Literal["auto", "expensive", "cheap"] = "auto"
+    trial_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    database_patience_s: Annotated[float, Field(ge=0)] = 600.0
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    store: str | None = None
+
+    @model_validator(mode="after")
+    def _resources_and_store(self) -> LaunchSpec:
+        for name in self.resources:
+            if name.upper() in ("CPU", "GPU"):
+                raise ValueError(
+                    f"resources: {name} has an entry of its own, launch.{name.lower()}s_per_trial"
+                )
+        if self.store is not None and "://" not in self.store:
+            raise ValueError(
+                f"store: a URL such as file:///mnt/stages or s3://bucket/stages, got {self.store}"
+            )
+        if self.name == "tune" and self.trial_timeout_s is not None:
+            raise ValueError("trial_timeout_s: Ray Tune has none; use launch.name: ray")
+        if self.name != "tune" and self.scheduler != "fifo":
+            raise ValueError(f"scheduler: {self.scheduler} goes with launch.name: tune")
+        return self
 
 
 class WarmStartSpec(Section):

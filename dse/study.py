@@ -14,9 +14,13 @@ from dse.database import Database
 from dse.errors import StageError
 from dse.evaluation import Evaluation, Failure, Job, Outcome, RuledOut
 from dse.nesting import Nesting
+from dse.reading.columns import TrialColumns
+from dse.reading.lazy_trials import open_lazily
+from dse.reading.trials import marked_trials
 from dse.rungs import Rungs
 from dse.samplers.counter_seeded import DESIGN, CounterSeededSampler
 from dse.spec import StudySpec
+from dse.trial_attributes import RUNNING, ResultTrial
 from dse.trial_reports import read_report, upload_report
 from dse.trials import (
     DUPLICATE_OF,
@@ -43,6 +47,8 @@ from search_spaces.draw import draw_design
 MAX_KNOWN_IN_A_ROW = 50
 """So many proposals of known designs in a row, and the space counts as exhausted."""
 
+_TOLD = (DESIGN, DUPLICATE_OF, LOST, RULED_OUT, RUNG_RESULT)
+
 _logger = logging.getLogger(__name__)
 
 
@@ -65,6 +71,7 @@ class Study:
         spec: What is searched.
         sampler: Where proposals come from.
         database: Where the study lives.
+        columns: Of its trials, if they were read already.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class Study:
         spec: StudySpec,
         sampler: CounterSeededSampler,
         database: Database,
+        columns: TrialColumns | None = None,
     ) -> None:
         self.optuna = study
         self.spec = spec
@@ -92,9 +100,11 @@ class Study:
         self._known: dict[str, int] = {}
         self._running: set[str] = set()
         self._followers: dict[str, list[int]] = {}
+        self.columns = open_lazily(study, database.url) if columns is None else columns
         self._rungs = Rungs(spec.budget, self.objectives)
         self._nesting = Nesting(spec, self.space)
-        for trial in self.trials():
+        self.columns.refresh()
+        for trial in marked_trials(self.columns, _TOLD, results=len(self._rungs.ladder) > 1):
             self._remember(trial)
 
     def trials(self) -> list[FrozenTrial]:
@@ -257,7 +267,8 @@ class Study:
         trial.set_user_attr(STAGES, {stage: dict(t) for stage, t in outcome.stages.items()})
         trial.set_user_attr(SECONDS, outcome.seconds)
         upload_report(self.optuna, self.database, trial, outcome.report)
-        if self._rungs.is_last(design):
+        # Ray Tune may stop a design below its rung's fidelity.
+        if self._rungs.is_last(design) and job.fidelity == self._rungs.ladder[-1]:
             self.optuna.tell(trial, values)
         else:
             trial.set_user_attr(RUNG_RESULT, {"fidelity": job.fidelity, "values": values})
@@ -341,7 +352,7 @@ class Study:
         self._running.discard(job.point.digest())
         self.n_waiting += 1
 
-    def _remember(self, trial: FrozenTrial) -> None:
+    def _remember(self, trial: ResultTrial) -> None:
         design = design_of(trial)
         if design is None:
             return
@@ -361,7 +372,7 @@ class Study:
             self._counted.discard(design["digest"])
         elif _counts(design) and design["digest"] not in self._known:
             self._counted.add(design["digest"])
-        if trial.state.is_finished() and LOST not in trial.user_attrs:
+        if trial.state != RUNNING and LOST not in trial.user_attrs:
             self.ruled_out_in_a_row = self.ruled_out_in_a_row + 1 if untrained else 0
             self._known[design["digest"]] = trial.number
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import uuid
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from optuna.artifacts import (
     get_all_artifact_meta,
     upload_artifact,
 )
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from dse.database import Database
 from dse.errors import StudyError
@@ -28,12 +29,23 @@ _REPORT = "report.json"
 _JSON = "application/json"
 _ATTRIBUTE = "artifacts:"
 
+_logger = logging.getLogger(__name__)
+
 
 def artifact_store(database: Database) -> FileSystemArtifactStore:
     """Where large results lie."""
     folder = database.home / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(folder)
+
+
+def has_report(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a report was kept; of designs that were told in batches there is none."""
+    if (original := trial.user_attrs.get(DUPLICATE_OF)) is not None:
+        trial = study.get_trials(deepcopy=False)[original]
+    return any(
+        meta.filename == _REPORT for meta in get_all_artifact_meta(trial, storage=study._storage)
+    )
 
 
 def read_report(study: optuna.Study, database: Database, trial: FrozenTrial) -> Mapping[str, Any]:
@@ -56,6 +68,11 @@ def read_report(study: optuna.Study, database: Database, trial: FrozenTrial) -> 
                     f"the report of trial {number} is not under {database.home / 'artifacts'}; "
                     "move that folder along with the database, or point DSE_HOME to it"
                 ) from None
+    if trial.state == TrialState.COMPLETE:
+        raise StudyError(
+            f"trial {number} of study {study.study_name!r} has no report: it was told in a batch "
+            f"of the cheap lane; `dse explain {study.study_name} {number}` evaluates it again"
+        )
     raise StudyError(
         f"trial {number} of study {study.study_name!r} has no report: it is {trial.state.name}"
         + (f" ({trial.user_attrs[ERROR]})" if ERROR in trial.user_attrs else "")
@@ -66,7 +83,21 @@ def read_report(study: optuna.Study, database: Database, trial: FrozenTrial) -> 
 def upload_report(
     study: optuna.Study, database: Database, trial: optuna.Trial, report: Mapping[str, Any]
 ) -> None:
-    """Keep the report of a running trial."""
+    """Keep the report of a running trial; without it, with a warning, where there is no room."""
+    try:
+        _upload(study, database, trial, report)
+    except OSError as error:
+        _logger.warning(
+            "the report of trial %d is not kept (%s); free space under %s",
+            trial.number,
+            error,
+            database.home,
+        )
+
+
+def _upload(
+    study: optuna.Study, database: Database, trial: optuna.Trial, report: Mapping[str, Any]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / _REPORT
         file.write_text(json.dumps(report))

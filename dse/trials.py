@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from dse.samplers.counter_seeded import DESIGN
-
-METRICS = "metrics"
-STAGES = "stages"
-SECONDS = "seconds"
-ERROR = "error"
-DUPLICATE_OF = "duplicate_of"
-LOST = "lost"
-RUNG_RESULT = "rung"
-"""Result of a trial below the last rung: `fidelity` and `values`. It is no result of the study."""
-RULED_OUT = "ruled_out"
-"""Of a design that breaks a constraint: `reason`, and whether it was `trained` at all."""
-
-RETRY_OF = "retry_of"
-PROMOTED_FROM = "promoted_from"
-NESTED_IN = "nested_in"
-"""Entries of the attribute `design`: the trial that a trial follows, tried again, evaluated
-better, or swept from the same network."""
-RUNG = "rung"
-"""Entry of the attribute `design`: which rung; the first if left out."""
-SWEEP = "sweep"
-NETWORK = "network"
-"""Entries of the attribute `design` in a nested search: whether the trial sweeps the hardware of
-its network, and the network's digest."""
-
-
-def design_of(trial: FrozenTrial) -> dict[str, Any] | None:
-    """The attribute `design` of a trial that was drawn to its end."""
-    design: dict[str, Any] | None = trial.user_attrs.get(DESIGN)
-    return design
+from dse.trial_attributes import DESIGN as DESIGN
+from dse.trial_attributes import DUPLICATE_OF as DUPLICATE_OF
+from dse.trial_attributes import ERROR as ERROR
+from dse.trial_attributes import LOST as LOST
+from dse.trial_attributes import METRICS as METRICS
+from dse.trial_attributes import NESTED_IN as NESTED_IN
+from dse.trial_attributes import NETWORK as NETWORK
+from dse.trial_attributes import PROMOTED_FROM as PROMOTED_FROM
+from dse.trial_attributes import RETRY_OF as RETRY_OF
+from dse.trial_attributes import RULED_OUT as RULED_OUT
+from dse.trial_attributes import RUNG as RUNG
+from dse.trial_attributes import RUNG_RESULT as RUNG_RESULT
+from dse.trial_attributes import SECONDS as SECONDS
+from dse.trial_attributes import STAGES as STAGES
+from dse.trial_attributes import SWEEP as SWEEP
+from dse.trial_attributes import design_of as design_of
+from dse.trial_attributes import is_given as is_given
+from dse.trial_attributes import is_result as is_result
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
     """Whether every constraint is met."""
     return all(violation <= 0 for violation in trial.constraints.values())
-
-
-def is_result(trial: FrozenTrial) -> bool:
-    """Whether the trial holds the result of a design, and not a copy of one."""
-    return trial.state == TrialState.COMPLETE and DUPLICATE_OF not in trial.user_attrs
-
-
-def is_given(trial: FrozenTrial, n_given: int) -> bool:
-    """Whether the trial is the result of one of the designs that the study file gives."""
-    design = design_of(trial)
-    return (
-        is_result(trial)
-        and design is not None
-        and design["draw"] < n_given
-        and NESTED_IN not in design
-    )
 
 
 def fail(study: optuna.Study, number: int, *, reason: str, lost: bool = False) -> None:

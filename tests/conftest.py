@@ -5,6 +5,10 @@ from __future__ import annotations
 import hypothesis
 import torch
 
+from tests.postgresql import any_url, postgresql_server, postgresql_url
+
+__all__ = ["any_url", "postgresql_server", "postgresql_url"]
+
 torch.set_num_threads(1)
 
 

@@ -15,10 +15,6 @@ from dse.cli.options import (
     TextFormat,
     existing_database,
 )
-from dse.importance import knob_importance
-from dse.reporting.design import design_tables, explain_json
-from dse.reporting.importance import importance_json, importance_notes, importance_table
-from dse.resuming import load_optuna, load_spec
 
 
 def explain(
@@ -35,6 +31,11 @@ def explain(
 
     Example: dse explain quickstart 3 --format json
     """
+    from dse.importance import knob_importance
+    from dse.reporting.design import design_tables, explain_json
+    from dse.reporting.importance import importance_json, importance_notes, importance_table
+    from dse.resuming import load_optuna, load_spec
+
     database = existing_database(storage)
     spec = load_spec(database, name)
     study = load_optuna(database, name)

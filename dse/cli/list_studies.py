@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import optuna
 import typer
-from rich.table import Table
 
-from dse.cli.console import make_console
-from dse.cli.options import STORAGE_DEFAULT, StorageOption, TextFormat, existing_database
-from dse.lease import ATTRIBUTE, is_live
-from dse.pareto import count_states
+from dse.cli.options import STORAGE_DEFAULT, StorageOption, TextFormat
 
 
 def list_studies(
@@ -25,23 +20,30 @@ def list_studies(
 
     Example: dse list --storage sqlite:///dse.db
     """
-    database = existing_database(storage)
+    from rich.table import Table
+
+    from dse.cli.console import make_console
+    from dse.lease import ATTRIBUTE, is_live
+    from dse.reading.columns import TrialColumns
+    from dse.reading.source import open_source
+    from dse.reading.studies import read_study, study_names
+
     rows: list[dict[str, Any]] = []
-    for name in sorted(optuna.get_all_study_names(database.storage)):
-        study = optuna.load_study(study_name=name, storage=database.storage)
-        trials = study.get_trials(deepcopy=False)
-        rows.append(
-            {
-                "study": name,
-                "objectives": study.metric_names or [d.name.lower() for d in study.directions],
-                "n_trials": count_states(trials),
-                "running": is_live(study.user_attrs.get(ATTRIBUTE) or {}),
-            }
-        )
-    if format_ == TextFormat.JSON:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table(title=f"Studies in {database.url}")
+    with open_source(storage) as source:
+        for name in study_names(source):
+            study = read_study(source, name)
+            rows.append(
+                {
+                    "study": name,
+                    "objectives": list(study.metric_names or study.directions),
+                    "n_trials": TrialColumns(source, study).counts(),
+                    "running": is_live(study.user_attrs.get(ATTRIBUTE) or {}),
+                }
+            )
+        if format_ == TextFormat.JSON:
+            typer.echo(json.dumps(rows, indent=2))
+            return
+        table = Table(title=f"Studies in {source.url}")
     for column in ("study", "objectives", "complete", "failed", "waiting", "running now"):
         table.add_column(column)
     for row in rows:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dse.database import DEFAULT_URL, Database, open_database
+from dse.sqlite_file import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from dse.database import Database
+
+
+class LogFormat(StrEnum):
+    """How a run logs."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 StorageOption = Annotated[
     str,
@@ -25,11 +36,25 @@ TimeoutOption = Annotated[
     typer.Option("--timeout", min=0, help="Seconds after which no design is started."),
 ]
 LaunchOption = Annotated[
-    str | None, typer.Option("--launch", help="serial or ray, instead of launch.name.")
+    str | None, typer.Option("--launch", help="serial, ray or tune, instead of launch.name.")
 ]
 AddressOption = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Evaluations at the same time.")
+]
+
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format", envvar="DSE_LOG_FORMAT", show_envvar=True,
+        help="json: one object per line on standard error, and nothing else.",
+    ),
+]  # fmt: skip
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port", min=0, max=65535, help="Serve Prometheus metrics on this loopback port."
+    ),
 ]
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
@@ -48,8 +73,11 @@ class FrontFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def existing_database(url: str) -> Database:
     """The database, to be read."""
+    from dse.database import open_database  # SQLAlchemy and Optuna take a while to import
+
     return open_database(url, write=False)

@@ -9,7 +9,6 @@ import typer
 
 from dse.cli.options import STORAGE_DEFAULT, NameArgument, StorageOption, existing_database
 from dse.errors import SpecError
-from dse.resuming import load_optuna, load_spec
 
 
 def report(
@@ -21,6 +20,8 @@ def report(
 
     Example: dse report quickstart --out quickstart.html
     """
+    from dse.resuming import load_optuna, load_spec
+
     database = existing_database(storage)
     spec = load_spec(database, name)
     file = out or Path(f"{name}.html")

@@ -7,6 +7,9 @@ from dse.cli.options import (
     STORAGE_DEFAULT,
     AddressOption,
     LaunchOption,
+    LogFormat,
+    LogFormatOption,
+    MetricsPortOption,
     NameArgument,
     StorageOption,
     TimeoutOption,
@@ -25,6 +28,8 @@ def resume(
     launch: LaunchOption = None,
     address: AddressOption = None,
     workers: WorkersOption = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    metrics_port: MetricsPortOption = None,
     storage: StorageOption = STORAGE_DEFAULT,
 ) -> None:
     """Continue a study: its file is in the database; what a dead run left behind is taken up.
@@ -37,4 +42,11 @@ def resume(
     )
     from dse.cli.running import run_spec  # torch takes a second to import
 
-    run_spec(spec, storage=storage, timeout_s=timeout, console=make_console())
+    run_spec(
+        spec,
+        storage=storage,
+        timeout_s=timeout,
+        console=make_console(),
+        log_format=log_format,
+        metrics_port=metrics_port,
+    )

@@ -12,6 +12,9 @@ from dse.cli.options import (
     STORAGE_DEFAULT,
     AddressOption,
     LaunchOption,
+    LogFormat,
+    LogFormatOption,
+    MetricsPortOption,
     StorageOption,
     TimeoutOption,
     TrialsOption,
@@ -36,6 +39,8 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the study and its space, and stop.")
     ] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    metrics_port: MetricsPortOption = None,
     storage: StorageOption = STORAGE_DEFAULT,
 ) -> None:
     """Run a study; one whose database already holds trials continues.
@@ -52,4 +57,11 @@ def run(
         return
     from dse.cli.running import run_spec  # torch takes a second to import
 
-    run_spec(spec, storage=storage, timeout_s=timeout, console=console)
+    run_spec(
+        spec,
+        storage=storage,
+        timeout_s=timeout,
+        console=console,
+        log_format=log_format,
+        metrics_port=metrics_port,
+    )

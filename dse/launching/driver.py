@@ -7,9 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dse.errors import StudyError
 from dse.evaluation import Evaluation, Failure, Job, Outcome
+from dse.launching.cheap_lane import CheapLane
 from dse.launching.executor import Executor
 from dse.launching.interrupts import Interrupts
+from dse.launching.lanes import Lanes
+from dse.lease import EXPIRES_S, watching
+from dse.patience import PatientStorage
 from dse.study import Study
 
 _POLL_S = 1.0
@@ -64,8 +69,32 @@ def drive(
         BaseException: Whatever interrupts it; designs in flight are back in the queue then.
     """
     interrupts = Interrupts()
+    if isinstance(storage := study.database.storage, PatientStorage):
+        storage.interrupted = lambda: interrupts.is_waiting
+    counts = _Counts()
     with interrupts.held():
-        return _drive(study, executor, trials, timeout_s, progress, interrupts)
+        with watching(study.optuna, interrupts.request) as reason:
+            try:
+                stopped = _drive(study, executor, trials, timeout_s, progress, interrupts, counts)
+            except KeyboardInterrupt:
+                if not reason:
+                    raise
+                stopped = f"cancelled by {reason.cancelled}; continue with: "
+                stopped += f"dse resume {study.spec.name}"
+        if reason:
+            interrupts.forget()
+    if reason.taken_over:
+        raise StudyError(
+            f"study {study.spec.name!r} was taken over by {reason.taken_over}, for this driver "
+            f"was not heard of for {EXPIRES_S:g} s; what it had not told is dropped"
+        )
+    return Summary(completed=counts.completed, failed=counts.failed, stopped=stopped)
+
+
+@dataclass(slots=True)
+class _Counts:
+    completed: int = 0
+    failed: int = 0
 
 
 def _drive(
@@ -75,25 +104,45 @@ def _drive(
     timeout_s: float | None,
     progress: Progress,
     interrupts: Interrupts,
-) -> Summary:
+    counts: _Counts,
+) -> str:
+    """Why it ended before the budget was spent; empty if it did not."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     running: dict[int, Job] = {}
-    completed = failed = 0
     stopped = ""
+    lanes = Lanes(study, executor)
+    cheap: CheapLane | None = None
+
+    def told(job: Job, outcome: Outcome) -> None:
+        counts.completed += isinstance(outcome, Evaluation)
+        counts.failed += isinstance(outcome, Failure) and (
+            not outcome.lost or job.attempt >= study.spec.launch.attempts
+        )
+        progress(job, outcome)
+
     try:
         while True:
             if deadline is not None and time.monotonic() >= deadline:
                 stopped = stopped or f"time is up after {timeout_s:g} s"
-            if completed == 0 and failed >= max(_HOPELESS_AFTER, 2 * executor.workers):
-                stopped = stopped or f"the first {failed} designs failed; see `dse status`"
+            hopeless = max(_HOPELESS_AFTER, 2 * executor.workers)
+            if counts.completed == 0 and counts.failed >= hopeless:
+                stopped = stopped or f"the first {counts.failed} designs failed; see `dse status`"
             if study.ruled_out_in_a_row >= _HOPELESS_SPACE:
                 stopped = stopped or (
                     f"{study.ruled_out_in_a_row} designs in a row break constraints whatever "
                     "their network; see `dse status`, and loosen the constraints or narrow the "
                     "space"
                 )
+            in_batches = lanes.is_cheap and not running and study.n_waiting <= 0
+            if in_batches and not stopped:
+                cheap = cheap or CheapLane(study, executor, lanes)
+                stopped = cheap.feed(trials)
+            if cheap is not None and not cheap.is_idle:
+                cheap.collect(interrupts, told)
+                progress(None, None)
+                continue
             while not stopped and len(running) < executor.workers:
-                if not study.wants(trials):
+                if not study.wants(trials) or (lanes.is_cheap and study.n_waiting <= 0):
                     break
                 job = study.ask()
                 if job is None:
@@ -102,13 +151,12 @@ def _drive(
                 running[job.number] = job
                 executor.submit(job)
             if not running:
-                return Summary(completed=completed, failed=failed, stopped=stopped)
+                return stopped
             for job, outcome in interrupts.allowed(lambda: executor.wait(_POLL_S)):
                 study.tell(job, outcome)
                 del running[job.number]
-                completed += isinstance(outcome, Evaluation)
-                failed += isinstance(outcome, Failure) and not outcome.lost
-                progress(job, outcome)
+                lanes.told(job.number)
+                told(job, outcome)
             progress(None, None)
     except BaseException:
         for job in running.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from dse.evaluation import Job, Outcome
+from dse.evaluation import Failure, Job, Outcome
 
 
 class Executor(Protocol):
@@ -31,3 +31,11 @@ class Executor(Protocol):
     def close(self) -> None:
         """Stop; designs in flight are dropped."""
         ...
+
+
+def too_slow(limit_s: float) -> Failure:
+    """The outcome of an evaluation that was stopped for its time.
+
+    It is no lost one: the same design would take as long again.
+    """
+    return Failure(reason=f"took longer than launch.trial_timeout_s = {limit_s:g} s; stopped")

@@ -25,6 +25,11 @@ def launch(study: Study, *, timeout_s: float | None, progress: Progress) -> Summ
     if not study.wants(trials):
         return Summary(completed=0, failed=0, stopped="")
     settings = evaluation_settings(study.spec, store=study.database.home / "stages")
+    if study.spec.launch.name == "tune":
+        prepare_ray(local=study.spec.launch.address is None)
+        from dse.launching.tune import run_tune  # after its environment is set
+
+        return run_tune(study, settings, trials=trials, timeout_s=timeout_s, progress=progress)
     executor = make_executor(study.spec, settings)
     try:
         return drive(
@@ -48,6 +53,7 @@ def evaluation_settings(spec: StudySpec, *, store: Path) -> EvaluationSettings:
         training=spec.training,
         threads=spec.launch.cpus_per_trial,
         store=store,
+        shared_store=spec.launch.store,
         folders=spec.folders,
         epochs_at={fidelity: budget.epochs_at(fidelity) for fidelity in budget.ladder()},
         objectives=spec.parsed_objectives(),
@@ -63,7 +69,7 @@ def make_executor(spec: StudySpec, settings: EvaluationSettings) -> Executor:
     if spec.launch.name == "serial":
         from dse.launching.serial import SerialExecutor
 
-        return SerialExecutor(settings)
+        return SerialExecutor(settings, trial_timeout_s=spec.launch.trial_timeout_s)
     prepare_ray(local=spec.launch.address is None)
     from dse.launching.ray_actors import RayExecutor  # after its environment is set
 
@@ -73,5 +79,7 @@ def make_executor(spec: StudySpec, settings: EvaluationSettings) -> Executor:
         workers=None if workers == "auto" else workers,
         cpus_per_trial=spec.launch.cpus_per_trial,
         gpus_per_trial=spec.launch.gpus_per_trial,
+        resources=spec.launch.resources,
+        trial_timeout_s=spec.launch.trial_timeout_s,
         address=spec.launch.address,
     )

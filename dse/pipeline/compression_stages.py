@@ -24,7 +24,7 @@ from dse.pipeline.hardware import chip_of, simulated_knobs
 from dse.pipeline.patching import compress_in_rounds
 from dse.pipeline.pretrain import pretrain
 from dse.pipeline.settings import EvaluationSettings
-from dse.pipeline.stage_store import StageResult, StageStore, StageTrace
+from dse.pipeline.stage_store import StageResult, StageTrace, open_store
 from dse.plugins import load
 from dse.tasks.task import Task
 from dse.training.hopeless import HopelessRule, needed_accuracies
@@ -44,7 +44,8 @@ _TRAINING_CODE = (
     "dse.tasks",
     "dse.training",
 )
-_STATE, _CODES = "state/", "codes/"
+STATE, CODES = "state/", "codes/"
+"""Prefixes of the tensors of a stage that makes or changes codes."""
 
 
 class CompressionStages:
@@ -67,7 +68,7 @@ class CompressionStages:
         self._settings = settings
         self._task = task
         self._data = data
-        self._store = StageStore(settings.store)
+        self._store = open_store(settings.store, settings.shared_store)
         self.traces: dict[str, StageTrace] = {}
 
     def pretrained(self) -> StageResult:
@@ -223,7 +224,7 @@ class CompressionStages:
                 layer_knobs=point.bit_flips.layers,
             )
             return StageResult(
-                tensors={**_prefixed(_STATE, state), **_coded(flipped)}, data=compressed.data
+                tensors={**_prefixed(STATE, state), **_coded(flipped)}, data=compressed.data
             )
 
         inputs = {
@@ -292,12 +293,12 @@ class CompressionStages:
 
 def codes_of(result: StageResult) -> tuple[CodedLayer, ...]:
     """The codes of a stage that makes or changes them."""
-    return codes_from_tensors(_below(result.tensors, _CODES))
+    return codes_from_tensors(below(result.tensors, CODES))
 
 
 def state_of(result: StageResult) -> dict[str, Tensor]:
     """What stays digital, and the real weights, of a stage that makes or changes codes."""
-    return _below(result.tensors, _STATE)
+    return below(result.tensors, STATE)
 
 
 def steps_of(result: StageResult) -> dict[str, tuple[int, ...]]:
@@ -310,7 +311,7 @@ def _network_result(
     network: CompressedNetwork, *, adc_steps: Mapping[str, tuple[int, ...]] | None = None
 ) -> StageResult:
     return StageResult(
-        tensors={**_prefixed(_STATE, network.state), **_coded(network.layers)},
+        tensors={**_prefixed(STATE, network.state), **_coded(network.layers)},
         data={
             "metrics": dict(network.metrics),
             "nonzero_slice_ratios": list(network.nonzero_slice_ratios),
@@ -320,14 +321,15 @@ def _network_result(
 
 
 def _coded(layers: tuple[CodedLayer, ...]) -> dict[str, Tensor]:
-    return _prefixed(_CODES, codes_to_tensors(layers))
+    return _prefixed(CODES, codes_to_tensors(layers))
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

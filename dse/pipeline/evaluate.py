@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ from dse.pipeline.hardware import (
 )
 from dse.pipeline.nested import nested_designs
 from dse.pipeline.settings import EvaluationSettings
-from dse.pipeline.stage_store import StageTrace, stage_key
+from dse.pipeline.stage_store import StageResult, StageTrace, stage_key
 from dse.pipeline.stages import Stages
 from dse.pipeline.tracing import trace_task
 from dse.plugins import load, search_here
@@ -112,8 +113,13 @@ class Evaluator:
         except (DseError, HardwareError) as error:
             return Failure(reason=f"{type(error).__name__}: {error}")
         except Exception as error:
-            _logger.exception("a design could not be evaluated: %s", point.to_json())
-            return Failure(reason=f"{type(error).__name__}: {error}")
+            if not _is_out_of_memory(error):
+                _logger.exception("a design could not be evaluated: %s", point.to_json())
+                return Failure(reason=f"{type(error).__name__}: {error}")
+            reason = str(error).splitlines()[0] if str(error) else "there is no more"
+        # Not in the handler, which still holds the frames that hold the memory.
+        _free_memory()
+        return Failure(reason=f"out of memory: {reason}", lost=True)
 
     def evaluate(
         self, point: DesignPoint, *, fidelity: Fidelity | None = None, sweep: bool = False
@@ -144,26 +150,16 @@ class Evaluator:
         compressed = stages.compressed(trained)
         tuned = stages.tuned(compressed)
         final = stages.ranged(stages.flipped(tuned))
-        layers = codes_of(final)
-        observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
-        costs = self._costs(point, layers, observed, stages.traces)
-        accuracies = stages.accuracies(trained, final)
-        ratios = _nonzero_ratios(layers, point.cell.bits)
-        metrics = {
-            **accuracies,
-            "accuracy_loss": accuracies["accuracy_float"] - accuracies["accuracy"],
-            **costs[0],
-            "nonzero_slice_ratio": sum(ratios) / len(ratios),
-        }
+        metrics, costs = self._rated(stages, point, trained, final)
         nested: tuple[tuple[DesignPoint, Evaluation], ...] = ()
         if sweep:
-            nested = self._nested(point, layers, observed, known=metrics, fidelity=fidelity)
+            nested = self._nested(point, stages, final, known=metrics, fidelity=fidelity)
         return Evaluation(
             metrics=metrics,
             stages={stage: trace.to_json() for stage, trace in stages.traces.items()},
             report={
-                **costs[1],
-                "nonzero_slice_ratios": list(ratios),
+                **costs,
+                "nonzero_slice_ratios": list(_nonzero_ratios(codes_of(final), point.cell.bits)),
                 "nonzero_slice_ratios_with_biases": tuned.data["nonzero_slice_ratios"],
                 "val_accuracy": tuned.data["metrics"]["val_accuracy"],
                 "adc_steps": {name: list(each) for name, each in steps_of(final).items()},
@@ -173,11 +169,53 @@ class Evaluator:
             nested=nested,
         )
 
+    def score(
+        self, point: DesignPoint, *, trained: StageResult, final: StageResult
+    ) -> tuple[dict[str, float], dict[str, object]]:
+        """What the codes of a design are worth, whoever made them.
+
+        Args:
+            point: The design.
+            trained: The fp32 network.
+            final: Codes, what stays digital, and steps, as `Stages.final` gives them.
+
+        Returns:
+            Metrics, and costs by layer and component.
+        """
+        stages = Stages(point, self._settings, self.task, self.data)
+        stages.trust(pretrain=trained, compress=final)
+        return self._rated(stages, point, trained, final)
+
+    def exported(self, point: DesignPoint) -> tuple[StageResult, StageResult]:
+        """The fp32 network and the final codes of a design, found in the store or made again."""
+        stages = Stages(point, self._settings, self.task, self.data)
+        trained = stages.pretrained()
+        return trained, stages.final(trained)
+
+    def _rated(
+        self, stages: Stages, point: DesignPoint, trained: StageResult, final: StageResult
+    ) -> tuple[dict[str, float], dict[str, object]]:
+        layers = codes_of(final)
+        costs, report = self._costs(point, layers, self._observed(stages, final), stages.traces)
+        accuracies = stages.accuracies(trained, final)
+        ratios = _nonzero_ratios(layers, point.cell.bits)
+        metrics = {
+            **accuracies,
+            "accuracy_loss": accuracies["accuracy_float"] - accuracies["accuracy"],
+            **costs,
+            "nonzero_slice_ratio": sum(ratios) / len(ratios),
+        }
+        return metrics, report
+
+    def _observed(self, stages: Stages, final: StageResult) -> tuple[Observed, ...] | None:
+        """Sampled inputs, for engines that count them."""
+        return stages.observed(final) if stages.counts_inputs else None
+
     def _nested(
         self,
         point: DesignPoint,
-        layers: tuple[CodedLayer, ...],
-        observed: tuple[Observed, ...] | None,
+        stages: Stages,
+        final: StageResult,
         *,
         known: Mapping[str, float],
         fidelity: Fidelity | None,
@@ -186,15 +224,14 @@ class Evaluator:
         settings = self._settings.at(fidelity)
 
         def accuracy_of(design: DesignPoint) -> float:
-            stages = Stages(design, settings, self.task, self.data)
-            trained = stages.pretrained()
-            final = stages.final(trained)
-            return stages.accuracies(trained, final)["accuracy"]
+            its = Stages(design, settings, self.task, self.data)
+            trained = its.pretrained()
+            return its.accuracies(trained, its.final(trained))["accuracy"]
 
         found = nested_designs(
             point,
-            layers=layers,
-            observed=observed,
+            layers=codes_of(final),
+            observed=self._observed(stages, final),
             tuned=settings.tunes(point),
             swept=settings.swept,
             objectives=settings.objectives,
@@ -222,8 +259,7 @@ class Evaluator:
         stages = Stages(point, self._settings, self.task, self.data)
         final = stages.final(stages.pretrained())
         cached = all(trace.cached for trace in stages.traces.values())
-        observed = stages.observed(final) if counts_inputs(chip_of(point).engine) else None
-        return codes_of(final), observed, cached
+        return codes_of(final), self._observed(stages, final), cached
 
     def _broken(self, least: Mapping[str, float]) -> dict[str, float]:
         """Constraints on costs that no network of this shape can meet, with their violations.
@@ -288,6 +324,23 @@ class Evaluator:
         metrics = cost_metrics(costs)
         metrics["adc_energy_vs_8bit"] = costs.adc_energy_j / float(reference.adc_energy_j[0])
         return metrics, costs.to_json()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of ours or of torch says that memory has run out, of CPU or GPU."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "can't allocate memory" in text
+        or "CUDA out of memory" in text
+    )
+
+
+def _free_memory() -> None:
+    """Give back what a design has left behind, on the GPU, too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 _OF_THE_NETWORK = ("accuracy_float", "accuracy_ideal", "nonzero_slice_ratio")

@@ -25,6 +25,7 @@ class EvaluationSettings:
         training: Seed and pre-training.
         threads: Torch threads; results may differ in the last bit between numbers of threads.
         store: Folder of the stage store.
+        shared_store: URL of a store behind it, common to all nodes.
         folders: Where `module:attribute` names are searched besides the installed packages.
         epochs_at: Epochs of fine-tuning at other fidelities.
         objectives: Of the study; a sweep of the hardware keeps what no other design dominates.
@@ -40,6 +41,7 @@ class EvaluationSettings:
     training: TrainingSpec
     threads: int
     store: Path
+    shared_store: str | None = None
     folders: tuple[str, ...] = ()
     epochs_at: Mapping[Fidelity, int] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ()

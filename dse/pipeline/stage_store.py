@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import getpass
 import hashlib
 import json
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+import torch
+from filelock import BaseFileLock, FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dse.errors import StageError
+from dse.pipeline.shared_store import SharedStore
 
 _logger = logging.getLogger(__name__)
 
@@ -61,18 +68,34 @@ def stage_key(stage: str, inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def content_digest(result: StageResult) -> str:
+    """Digest of what a result holds."""
+    found = hashlib.sha256(json.dumps(result.data, sort_keys=True).encode())
+    for name in sorted(result.tensors):
+        tensor = result.tensors[name].contiguous().cpu()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()[:32]
+
+
 class StageStore:
     """A folder of results, each in one file named by its key.
 
     Files appear whole or not at all. Several processes may use the folder at once: the second one
-    that needs a result waits for the first. A damaged file is computed again.
+    that needs a result waits for the first. A damaged file is computed again. Where the disk is
+    full results are computed, and not kept.
 
     Args:
         folder: Made if missing.
+        shared: A store behind it, common to several machines.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: SharedStore | None = None) -> None:
         self._folder = folder
+        self._shared = shared
 
     def compute(
         self, stage: str, inputs: Mapping[str, Any], run: Callable[[], StageResult]
@@ -85,26 +108,94 @@ class StageStore:
             run: Computes it.
 
         Raises:
-            StageError: The store cannot be written.
+            StageError: The store cannot be used, and not because its disk is full.
         """
         key = stage_key(stage, inputs)
         file = self._folder / stage / key[:2] / f"{key}.safetensors"
         began = time.perf_counter()
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix(".lock")):
-                result = _read(file)
-                cached = result is not None
-                if result is None:
-                    result = run()
-                    _write(file, stage, inputs, result)
-        except OSError as error:
-            raise StageError(
-                f"{stage}: the stage store at {self._folder} cannot be used: {error}; free space "
-                "there, or point DSE_HOME to another folder"
-            ) from error
+        with self._locked(file):
+            result = self._found(stage, file)
+            cached = result is not None
+            if result is None:
+                result = run()
+                self._keep(file, stage, inputs, result)
         seconds = time.perf_counter() - began
         return result, StageTrace(key=key, cached=cached, seconds=seconds)
+
+    def _locked(self, file: Path) -> AbstractContextManager[object]:
+        """The lock of a result; none where there is no room for one."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(file.with_suffix(".lock"))
+            lock.acquire()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise StageError(
+                    f"{file.parent.parent.name}: the stage store at {self._folder} cannot be "
+                    f"used: {error}; point DSE_HOME to another folder"
+                ) from error
+            self._warn(error)
+            return nullcontext()
+        return _held(lock)
+
+    def _found(self, stage: str, file: Path) -> StageResult | None:
+        result = _read(file)
+        if result is None and self._shared is not None and self._shared.fetch(stage, file):
+            result = _read(file)
+        return result
+
+    def _keep(
+        self, file: Path, stage: str, inputs: Mapping[str, Any], result: StageResult
+    ) -> None:
+        try:
+            _write(file, stage, inputs, result)
+        except OSError as error:
+            self._warn(error)
+            return
+        if self._shared is not None:
+            self._shared.keep(stage, file)
+
+    def _warn(self, error: OSError) -> None:
+        """Say once per folder and process that nothing is kept."""
+        if self._folder not in _warned:
+            _warned.add(self._folder)
+            _logger.warning(
+                "the stage store at %s cannot keep results (%s); they are computed again where "
+                "they are needed again. Free space there, or point DSE_HOME to another folder",
+                self._folder,
+                error,
+            )
+
+
+_warned: set[Path] = set()
+
+
+@cache
+def open_store(folder: Path, url: str | None) -> StageStore:
+    """The store of an evaluation.
+
+    Args:
+        folder: Beside the database; for machines that see it.
+        url: Of a store common to all machines. What passes through it lies under `DSE_HOME` of
+            each, or in its folder for temporary files.
+
+    Raises:
+        StageError: The URL cannot be used.
+    """
+    if url is None:
+        return StageStore(folder)
+    home = os.environ.get("DSE_HOME")
+    own = Path(home) if home else Path(tempfile.gettempdir()) / f"dse-{getpass.getuser()}"
+    return StageStore(own / "stages", SharedStore(url))
+
+
+@contextmanager
+def _held(lock: BaseFileLock) -> Iterator[None]:
+    """Hold a lock that was acquired already."""
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read(file: Path) -> StageResult | None:
@@ -112,8 +203,12 @@ def _read(file: Path) -> StageResult | None:
         return None
     try:
         with safe_open(file, framework="pt") as stored:
-            data = json.loads((stored.metadata() or {})["data"])
-            return StageResult(tensors={k: stored.get_tensor(k) for k in stored.keys()}, data=data)  # noqa: SIM118
+            metadata = stored.metadata() or {}
+            data = json.loads(metadata["data"])
+            tensors = {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118
+        if int(metadata.get("crc32", _crc32(tensors))) != _crc32(tensors):
+            raise ValueError("its check sum is another one")
+        return StageResult(tensors=tensors, data=data)
     except (SafetensorError, KeyError, ValueError) as error:
         _logger.warning("%s is damaged (%s) and is computed again", file, error)
         return None
@@ -129,6 +224,7 @@ def _write(file: Path, stage: str, inputs: Mapping[str, Any], result: StageResul
             "data": json.dumps(result.data),
             "stage": stage,
             "inputs": json.dumps(inputs, sort_keys=True),
+            "crc32": str(_crc32(tensors)),
         }
         try:
             save_file(tensors, part, metadata=metadata)
@@ -139,3 +235,12 @@ def _write(file: Path, stage: str, inputs: Mapping[str, Any], result: StageResul
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _crc32(tensors: Mapping[str, Tensor]) -> int:
+    """Check sum of the bytes of tensors, in the order of their names."""
+    total = 0
+    for name in sorted(tensors):
+        flat = tensors[name].detach().cpu().contiguous().flatten()
+        total = zlib.crc32(flat.view(torch.uint8).numpy().tobytes(), total)
+    return total

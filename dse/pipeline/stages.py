@@ -11,9 +11,9 @@ from torch import Tensor
 from dse.pipeline.accuracy import float_accuracy, network_with, simulated_accuracy
 from dse.pipeline.code_digest import package_digest
 from dse.pipeline.compression_stages import CompressionStages, codes_of, state_of, steps_of
-from dse.pipeline.hardware import chip_of, nonidealities_of, simulated_knobs
+from dse.pipeline.hardware import chip_of, counts_inputs, nonidealities_of, simulated_knobs
 from dse.pipeline.observing import observe
-from dse.pipeline.stage_store import StageResult
+from dse.pipeline.stage_store import StageResult, StageTrace, content_digest
 from hw_models.engines.observed import Observed
 from hw_models.layer import CodedLayer
 
@@ -23,6 +23,16 @@ OBSERVED_POSITIONS = 512
 
 class Stages(CompressionStages):
     """The stages of one design: its codes, what they see, and what they are worth."""
+
+    @property
+    def counts_inputs(self) -> bool:
+        """Whether the costs of the design depend on what its network sees."""
+        return counts_inputs(chip_of(self._point).engine)
+
+    def trust(self, **given: StageResult) -> None:
+        """Take results of stages from elsewhere; their keys are digests of what they hold."""
+        for stage, result in given.items():
+            self.traces[stage] = StageTrace(key=content_digest(result), cached=True, seconds=0.0)
 
     def observed(self, final: StageResult) -> tuple[Observed, ...]:
         """Inputs of every layer at sampled positions, for engines that count them."""

@@ -7,41 +7,59 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial
 from rich.table import Table
 
+from dse.front_view import FrontView
 from dse.metrics import shown
 from dse.objectives import Objective
-from dse.pareto import Front, count_states
-from dse.trials import METRICS, SECONDS, is_given
+from dse.pareto import FrontOf
+from dse.trial_attributes import METRICS, SECONDS, ShownTrial
 
 
-def front_json(name: str, front: Front, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+def front_json(view: FrontView) -> dict[str, Any]:
     """What `dse pareto --format json` prints."""
+    front = view.front
+    on_front = {trial.number for trial in front.trials}
     return {
-        "study": name,
+        "study": view.name,
         "objectives": [{"name": o.name, "direction": o.direction} for o in front.objectives],
-        "n_trials": count_states(trials),
+        "n_trials": dict(view.counts),
         "hypervolume": front.hypervolume,
         "reference_point": list(front.reference_point),
+        "knee": view.knee,
+        "extremes": dict(view.extremes),
+        "given": [
+            {
+                "name": given.name,
+                "trial": given.trial.number,
+                "values": _values(given.trial, front.objectives),
+                "on_front": given.trial.number in on_front,
+                "shortfall": given.shortfall,
+            }
+            for given in view.given
+        ],
         "front": [design_json(trial, front.objectives) for trial in front.trials],
     }
 
 
-def design_json(trial: FrozenTrial, objectives: tuple[Objective, ...]) -> dict[str, Any]:
+def design_json(trial: ShownTrial, objectives: tuple[Objective, ...]) -> dict[str, Any]:
     """One design of the front."""
     metrics = shown(trial.user_attrs[METRICS])
     names = [objective.name for objective in objectives]
     return {
         "trial": trial.number,
-        "values": dict(zip(names, trial.values, strict=True)),
+        "values": _values(trial, objectives),
         "params": dict(trial.params),
         "metrics": {name: value for name, value in metrics.items() if name not in names},
         "seconds": trial.user_attrs[SECONDS],
     }
 
 
-def front_csv(front: Front) -> str:
+def _values(trial: ShownTrial, objectives: Sequence[Objective]) -> dict[str, float]:
+    return dict(zip([o.name for o in objectives], trial.values, strict=True))
+
+
+def front_csv(front: FrontOf[ShownTrial]) -> str:
     """One line per design: trial, objectives, metrics, parameters, seconds."""
     rows = [design_json(trial, front.objectives) for trial in front.trials]
     sections = ("values", "metrics", "params")
@@ -55,18 +73,9 @@ def front_csv(front: Front) -> str:
     return text.getvalue()
 
 
-def front_table(
-    name: str, front: Front, trials: Sequence[FrozenTrial], *, n_given: int = 0
-) -> Table:
-    """The front for a person, and below it the given designs that it beats.
-
-    Args:
-        name: Of the study.
-        front: Its front.
-        trials: All its trials.
-        n_given: Designs that the study file gives.
-    """
-    counts = count_states(trials)
+def front_table(view: FrontView) -> Table:
+    """The front for a person, and below it the given designs that it beats."""
+    front, counts, name, marks = view.front, view.counts, view.name, view.marks()
     table = Table(
         title=f"Pareto front of {name}: {len(front.trials)} designs of {counts['complete']} "
         f"complete ({counts['infeasible']} infeasible, {counts['failed']} failed)",
@@ -81,9 +90,17 @@ def front_table(
         table.add_column(heading, justify="right")
     table.add_column("design", overflow="fold")
     on_front = {trial.number for trial in front.trials}
-    beaten = [t for t in trials if is_given(t, n_given) and t.number not in on_front]
-    for rows, note in ((front.trials, ""), (beaten, " (given, not on the front)")):
-        for trial in rows:
+    beaten: list[tuple[ShownTrial, str]] = [
+        (given.trial, f" ({given.name}, {given.shortfall:.1%} short of the front)")
+        for given in view.given
+        if given.trial.number not in on_front
+    ]
+    ahead: list[tuple[ShownTrial, str]] = [
+        (trial, f" ({marks[trial.number]})" if trial.number in marks else "")
+        for trial in front.trials
+    ]
+    for rows in (ahead, beaten):
+        for trial, note in rows:
             metrics = trial.user_attrs[METRICS]
             table.add_row(
                 str(trial.number),

@@ -18,7 +18,6 @@ from rich.progress import (
 
 from dse.evaluation import Evaluation, Failure, Job, Outcome
 from dse.study import Study
-from dse.trials import is_feasible, is_result
 
 _LOG_EVERY_S = 10.0
 
@@ -40,9 +39,10 @@ class RunProgress:
         self._done_before = study.n_done
         self._last_line = 0.0
         self._best: dict[str, float] = {}
-        for trial in study.trials():
-            if is_result(trial) and is_feasible(trial):
-                self._note(trial.values)
+        columns = study.columns
+        results = columns.results()
+        for values in columns.values()[results[~columns.broken()[results]]].tolist():
+            self._note(values)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 

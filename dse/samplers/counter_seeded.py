@@ -11,8 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-DESIGN = "design"
-"""User attribute of a trial: which design it evaluates; its entry `draw` counts the designs."""
+from dse.trial_attributes import DESIGN as DESIGN
 
 
 class FromStudySampler(BaseSampler):
@@ -56,6 +55,10 @@ class CounterSeededSampler(BaseSampler):
         self._current: tuple[int, BaseSampler] | None = None
         self._inferred_for: int | None = None
         self.next_draw: int | None = None
+
+    def at(self, counter: int) -> BaseSampler:
+        """The sampler for a design; the same one for all if it needs no fresh one."""
+        return self._make(int(np.random.SeedSequence([self._seed, counter]).generate_state(1)[0]))
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -113,8 +116,7 @@ class CounterSeededSampler(BaseSampler):
         if self._current is None or self._current[0] != trial.number:
             counter = trial.user_attrs.get(DESIGN, {}).get("draw", self.next_draw)
             counter = trial.number if counter is None else int(counter)
-            seed = np.random.SeedSequence([self._seed, counter]).generate_state(1)[0]
-            sampler = self._make(int(seed))
+            sampler = self.at(counter)
             if isinstance(sampler, FromStudySampler):
                 sampler.counter = counter
             self._current = (trial.number, sampler)

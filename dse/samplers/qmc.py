@@ -45,6 +45,7 @@ class CountedQMCSampler(QMCSampler, FromStudySampler):
         super().__init__(
             qmc_type=sequence, scramble=True, seed=seed, warn_independent_sampling=False
         )
+        self.sequence = sequence
         self._index = 0
 
     def infer_relative_search_space(

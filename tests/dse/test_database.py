@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import sys
 from pathlib import Path
 
 import optuna
 import pytest
 
-import dse.database
+import dse.sqlite_file
 from dse.database import open_database, storage_errors
 from dse.errors import StorageError, StudyError
 from dse.lease import ATTRIBUTE, is_live, mine, owning
@@ -49,7 +50,8 @@ def test_an_unusable_url_says_what_should_hold(address: str, message: str) -> No
         open_database(address, write=True)
 
 
-def test_postgresql_without_a_driver_says_how_to_get_one() -> None:
+def test_postgresql_without_a_driver_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StorageError, match=r"driver is not installed.*psycopg\[binary\]"):
         open_database("postgresql://user:secret@localhost/none", write=True)
 
@@ -73,7 +75,7 @@ def test_a_read_only_database_is_refused_for_a_run_and_unharmed(tmp_path: Path) 
 def test_a_locked_database_is_refused_after_a_short_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dse.database, "_OPENING_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(dse.sqlite_file, "_OPENING_TIMEOUT_S", 0.2)
     database_in(tmp_path).storage.engine.dispose()
     holder = sqlite3.connect(tmp_path / "dse.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

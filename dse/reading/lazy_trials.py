@@ -1,0 +1,252 @@
+"""Lazy trials: a large study is opened without loading its finished trials one by one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.patience import PatientStorage
+from dse.reading.columns import TrialColumns
+from dse.reading.source import EngineSource
+from dse.reading.studies import read_study
+from dse.trial_attributes import RUNNING, WAITING
+
+MANY = 1000
+"""From so many trials on a study is opened this way."""
+
+_BLOCK = 256
+_GROUPS = {
+    "_values": "values",
+    "_params": "params",
+    "_distributions": "params",
+    "_user_attrs": "user",
+    "_system_attrs": "system",
+    "_datetime_start": "times",
+    "datetime_complete": "times",
+    "intermediate_values": "steps",
+}
+"""What a trial does not hold from the start, and with what else it is read."""
+
+Result = TypeVar("Result")
+
+
+class LazyTrial(FrozenTrial):
+    """A finished trial that reads what it is asked for, together with its neighbours.
+
+    Copies of it, also by pickling, are plain trials.
+    """
+
+    _loader: Loader
+
+    def __init__(self, number: int, state: TrialState, trial_id: int, loader: Loader) -> None:
+        self._number = number
+        self.state = state
+        self._trial_id = trial_id
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        group = _GROUPS.get(name)
+        if group is None:
+            raise AttributeError(name)
+        self._loader.load(self._trial_id, group)
+        return self.__dict__[name]
+
+    def whole(self) -> FrozenTrial:
+        """A plain trial with all of it."""
+        return FrozenTrial(
+            number=self._number,
+            state=self.state,
+            value=None,
+            values=self._values,
+            datetime_start=self._datetime_start,
+            datetime_complete=self.datetime_complete,
+            params=self._params,
+            distributions=self._distributions,
+            user_attrs=self._user_attrs,
+            system_attrs=self._system_attrs,
+            intermediate_values=self.intermediate_values,
+            trial_id=self._trial_id,
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.deepcopy(self.whole(), memo)
+
+    def __copy__(self) -> FrozenTrial:
+        return self.whole()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copy.copy, (self.whole(),)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, LazyTrial):
+            other = other.whole()
+        return self.whole() == other
+
+    __hash__ = None  # type: ignore[assignment] # as a plain trial, whose parts have none
+
+    def __repr__(self) -> str:
+        return repr(self.whole())
+
+
+class Loader:
+    """Reads groups of columns for blocks of trials.
+
+    Args:
+        columns: Of the study.
+        patiently: Calls a function, again if the database was away.
+    """
+
+    def __init__(
+        self, columns: TrialColumns, patiently: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        self._columns = columns
+        self._patiently = patiently
+        self._lock = threading.RLock()
+        self._trials: dict[int, LazyTrial] = {}
+        self._ids = np.zeros(0, dtype=np.int64)
+
+    def trials(self) -> list[LazyTrial]:
+        """The finished trials, none of them read."""
+        columns = self._columns
+        rows = np.flatnonzero((columns.states != RUNNING) & (columns.states != WAITING))
+        states = {int(state): state for state in TrialState}
+        self._ids = columns.ids(rows)
+        triples = zip(
+            self._ids.tolist(),
+            columns.numbers[rows].tolist(),
+            columns.states[rows].tolist(),
+            strict=True,
+        )
+        self._trials = {i: LazyTrial(n, states[state], i, self) for i, n, state in triples}
+        self._ids = np.sort(self._ids)
+        return list(self._trials.values())
+
+    def load(self, trial_id: int, group: str) -> None:
+        """Read a group of columns of a trial and of its neighbours."""
+        with self._lock:
+            place = int(np.searchsorted(self._ids, trial_id)) // _BLOCK * _BLOCK
+            ids = self._ids[place : place + _BLOCK]
+            rows = self._columns.rows_of(ids)
+            trials = [self._trials[i] for i in ids.tolist()]
+            found = self._patiently(lambda: _READ[group](self._columns, rows))
+            for attribute, values in found.items():
+                for trial, value in zip(trials, values, strict=True):
+                    trial.__dict__.setdefault(attribute, value)
+
+
+def open_lazily(study: optuna.Study, url: str) -> TrialColumns:
+    """Let a study find its finished trials in its storage's memory, unread, if there are many.
+
+    Args:
+        study: In a relational database; none of its trials was read in this process.
+        url: Of its database, for messages.
+
+    Returns:
+        Its trials by column.
+    """
+    storage = study._storage
+    assert isinstance(storage, _CachedStorage), "of a relational database"
+    backend: RDBStorage = storage._backend
+
+    def patiently(work: Callable[[], Result]) -> Result:
+        return backend._wait(work) if isinstance(backend, PatientStorage) else work()
+
+    source = EngineSource(backend.engine, url)
+    columns = patiently(lambda: TrialColumns(source, read_study(source, study.study_name)))
+    with storage._lock:
+        info = storage._studies.setdefault(study._study_id, _StudyInfo())
+        if len(columns) < MANY or info.trials:
+            return columns
+        trials = Loader(columns, patiently).trials()
+        storage._add_trials_to_cache(study._study_id, cast("list[FrozenTrial]", trials))
+        unfinished = columns.ids(
+            np.flatnonzero((columns.states == RUNNING) | (columns.states == WAITING))
+        )
+        info.unfinished_trial_ids |= set(unfinished.tolist())
+        info.last_finished_trial_id = max((t._trial_id for t in trials), default=-1)
+    return columns
+
+
+def _values(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
+    found = columns.values_of(rows)
+    return {"_values": [None if all(map(math.isnan, v)) else v for v in found.tolist()]}
+
+
+def _params(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
+    params: dict[int, dict[str, Any]] = {row: {} for row in rows.tolist()}
+    distributions: dict[int, dict[str, BaseDistribution]] = {row: {} for row in rows.tolist()}
+    sql = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
+    sql += " WHERE {} ORDER BY param_id"
+    for row, name, stored, text in columns.found(sql, rows):
+        distributions[row][name] = distribution = _distribution(text)
+        params[row][name] = distribution.to_external_repr(stored)
+    return {"_params": list(params.values()), "_distributions": list(distributions.values())}
+
+
+def _attributes(kind: str) -> Callable[[TrialColumns, Any], dict[str, list[Any]]]:
+    def read(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
+        found: dict[int, dict[str, Any]] = {row: {} for row in rows.tolist()}
+        table = f"trial_{kind}_attributes"
+        sql = f"SELECT trial_id, key, value_json FROM {table} WHERE {{}} ORDER BY {table[:-1]}_id"  # noqa: S608
+        for row, key, text in columns.found(sql, rows):
+            found[row][key] = json.loads(text)
+        return {f"_{kind}_attrs": list(found.values())}
+
+    return read
+
+
+def _times(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
+    found: dict[int, tuple[Any, ...]] = dict.fromkeys(rows.tolist(), (None, None))
+    sql = "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE {}"
+    for row, *both in columns.found(sql, rows):
+        found[row] = tuple(map(_local, both))
+    began, ended = zip(*found.values(), strict=True)
+    return {"_datetime_start": list(began), "datetime_complete": list(ended)}
+
+
+def _steps(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
+    found: dict[int, dict[int, float]] = {row: {} for row in rows.tolist()}
+    sql = (
+        "SELECT trial_id, step, intermediate_value, intermediate_value_type"
+        " FROM trial_intermediate_values WHERE {} ORDER BY trial_intermediate_value_id"
+    )
+    special = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
+    for row, step, value, kind in columns.found(sql, rows):
+        found[row][step] = special.get(kind, value)
+    return {"intermediate_values": list(found.values())}
+
+
+_READ: dict[str, Callable[[TrialColumns, Any], dict[str, list[Any]]]] = {
+    "values": _values,
+    "params": _params,
+    "user": _attributes("user"),
+    "system": _attributes("system"),
+    "times": _times,
+    "steps": _steps,
+}
+
+
+def _local(stored: datetime | str | None) -> datetime | None:
+    """Naive local time, as Optuna hands it out, of a naive UTC time."""
+    if stored is None:
+        return None
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return at.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
+@cache
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)

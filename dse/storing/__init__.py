@@ -1,0 +1,1 @@
+"""Storing: what databases need of their own, and many trials in one transaction."""
