@@ -22,11 +22,13 @@ COMMANDS = {
     "list": "dse.cli.list_studies:list_studies",
     "status": "dse.cli.status:status",
     "pareto": "dse.cli.pareto:pareto",
+    "compare": "dse.cli.compare:compare",
     "explain": "dse.cli.explain:explain",
     "report": "dse.cli.report:report",
     "sweep": "dse.cli.sweep:sweep_command",
     "export": "dse.cli.export:export",
     "copy": "dse.cli.copy:copy",
+    "score": "dse.cli.score:score",
     "validate": "dse.cli.validate:validate",
 }
 """Where the subcommands are, in the order of the help."""

@@ -171,6 +171,22 @@ def test_status_and_list_show_where_a_study_stands(finished: Path) -> None:
     assert "tiny" in succeed(finished, "list")
 
 
+def test_an_exported_design_scores_the_same_without_its_study(finished: Path) -> None:
+    succeed(finished, "export", "tiny", "0", "--out", "taken")
+    alone = finished / "alone"
+    alone.mkdir()
+    (finished / "taken").rename(alone / "taken")
+    found = printed_json(alone, "score", "taken", "--format", "json")
+    assert found["differing"] == []
+    assert found["now"] == found["exported"]
+    assert "evaluated again" in succeed(alone, "score", "taken")
+    design = alone / "taken" / "design.yaml"
+    design.write_text(design.read_text().replace("crossbars: 64.0", "crossbars: 63.0"))
+    told = dse(alone, "score", "taken")
+    assert told.returncode == 1
+    assert "DIFFERS" in told.stdout
+
+
 def test_a_report_is_one_file_without_network(finished: Path) -> None:
     output = succeed(finished, "report", "tiny", "--out", "tiny.html")
     assert output.strip() == f"Report: {(finished / 'tiny.html').resolve()}"
