@@ -58,7 +58,7 @@ def _subcommands() -> None:
 def main() -> None:
     """Entry point: a bad input is one message and exit code 2, without a traceback."""
     # Of Optuna; ours to know, not a user's.
-    warnings.filterwarnings("ignore", message=r".* is experimental \(supported from v")
+    warnings.filterwarnings("ignore", message=r".*The interface can change in the future")
     signal.signal(signal.SIGTERM, _terminated)
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:

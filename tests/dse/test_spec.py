@@ -104,7 +104,7 @@ def test_paths_hold_wherever_the_study_continues(tmp_path: Path) -> None:
         ({"budget": {"trials": "many"}}, r"budget\.trials: .*integer, got 'many'"),
         ({"budget": {"trials": 1.5}}, r"budget\.trials: .*integer"),
         ({"launch": {"workers": "all"}}, r"launch\.workers"),
-        ({"launch": "slurm"}, r"launch\.name: .*'ray' or 'serial', got 'slurm'"),
+        ({"launch": "slurm"}, r"launch\.name: .*'ray', 'serial' or 'tune', got 'slurm'"),
         ({"task": {"model": "a:b"}}, r"task\.data: a network of your own needs"),
         ({"task": {"name": "mlp_mnist", "model": "a:b"}}, r"task: give the name of a task, or"),
         ({"task": {"name": "mlp_mnist", "data": "mnist"}}, r"brings its own data"),

@@ -45,8 +45,13 @@ def test_the_front_as_json_follows_the_contract(finished: Path) -> None:
         "n_trials",
         "hypervolume",
         "reference_point",
+        "knee",
+        "extremes",
+        "given",
         "front",
     ]
+    (given,) = front["given"]
+    assert (given["name"], given["trial"]) == ("given 0", 0)
     assert front["study"] == "tiny"
     assert front["objectives"] == [
         {"name": "accuracy", "direction": "maximize"},
