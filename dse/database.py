@@ -92,7 +92,7 @@ def open_database(url: str, *, write: bool, home: Path | None = None) -> Databas
             "For PostgreSQL: pip install 'psycopg[binary]'"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        raise StorageError(f"{shown}: cannot be opened: {_reason(error)}") from error
+        raise StorageError(f"{shown}: cannot be opened: {brief(error)}") from error
     if backend == "sqlite":
         sqlalchemy.event.listen(storage.engine, "connect", _less_syncing)
         storage.engine.dispose()
@@ -108,13 +108,13 @@ def storage_errors(database: Database) -> Iterator[None]:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise StorageError(
-            f"{database.url}: {_reason(error)}. What was finished is kept; the study goes on with "
+            f"{database.url}: {brief(error)}. What was finished is kept; the study goes on with "
             "`dse resume` once the database can be written."
         ) from error
 
 
-def _reason(error: BaseException) -> str:
-    """The database's own words, without SQL."""
+def brief(error: BaseException) -> str:
+    """The database's own words, without SQL, on one line."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

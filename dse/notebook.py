@@ -17,6 +17,7 @@ from dse.reading.source import open_source
 from dse.reading.studies import read_study
 from dse.reading.trials import TrialRow, read_trials
 from dse.reporting.front import front_table
+from dse.sqlite_file import DEFAULT_URL
 from dse.trial_attributes import METRICS, SECONDS
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dse.reading.source import Source
-
-DEFAULT_STORAGE = "sqlite:///dse.db"
 
 
 class LoadedStudy:
@@ -46,7 +45,7 @@ class LoadedStudy:
 
     def __init__(self, name: str, *, storage: str | None = None) -> None:
         self.name = name
-        self.storage = storage or os.environ.get("DSE_STORAGE") or DEFAULT_STORAGE
+        self.storage = storage or os.environ.get("DSE_STORAGE") or DEFAULT_URL
         with self._source() as source:
             stored = read_study(source, name)
             self.spec: Mapping[str, Any] = stored.spec(source)

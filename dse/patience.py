@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from dse.database import Database
+from dse.database import Database, brief
 from dse.errors import StorageError
 from dse.trials import ERROR, LOST
 
@@ -225,11 +225,3 @@ class PatientStorage(RDBStorage):
             f"{self._patience_s:g}): {brief(error)}. What was written is kept; what was running "
             "or not yet written runs again with `dse resume` once the database answers"
         ) from error
-
-
-def brief(error: BaseException) -> str:
-    """The database's own words, without SQL, on one line."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return str(getattr(cause, "orig", cause)).splitlines()[0].rstrip(".")

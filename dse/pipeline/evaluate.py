@@ -159,7 +159,6 @@ class Evaluator:
             stages={stage: trace.to_json() for stage, trace in stages.traces.items()},
             report={
                 **costs,
-                "nonzero_slice_ratios": list(_nonzero_ratios(codes_of(final), point.cell.bits)),
                 "nonzero_slice_ratios_with_biases": tuned.data["nonzero_slice_ratios"],
                 "val_accuracy": tuned.data["metrics"]["val_accuracy"],
                 "adc_steps": {name: list(each) for name, each in steps_of(final).items()},
@@ -180,7 +179,7 @@ class Evaluator:
             final: Codes, what stays digital, and steps, as `Stages.final` gives them.
 
         Returns:
-            Metrics, and costs by layer and component.
+            Metrics; costs by layer and component, and shares of non-zero slices.
         """
         stages = Stages(point, self._settings, self.task, self.data)
         stages.trust(pretrain=trained, compress=final)
@@ -205,7 +204,7 @@ class Evaluator:
             **costs,
             "nonzero_slice_ratio": sum(ratios) / len(ratios),
         }
-        return metrics, report
+        return metrics, {**report, "nonzero_slice_ratios": list(ratios)}
 
     def _observed(self, stages: Stages, final: StageResult) -> tuple[Observed, ...] | None:
         """Sampled inputs, for engines that count them."""
