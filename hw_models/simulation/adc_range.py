@@ -202,33 +202,6 @@ def best_output_steps(errors: ConversionErrors) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def calibrated_steps(
-    network: nn.Module,
-    layers: Mapping[str, CodedLayer],
-    chip: Chip,
-    images: Tensor,
-    *,
-    seed: int,
-    mvms: int = 256,
-    criterion: Criterion = "column_sums",
-) -> dict[str, tuple[int, ...]]:
-    """Steps of every layer for `to_crossbars(..., adc_steps=...)`; see `calibrations`.
-
-    Args:
-        network: As in `to_crossbars`.
-        layers: Codes by module name.
-        chip: Geometry, encoding and ADC resolutions.
-        images: Calibration images, one batch.
-        seed: Of the choice of MVMs.
-        mvms: MVMs per layer, drawn without replacement from those of all images.
-        criterion: What the steps keep small, see above.
-    """
-    found = calibrations(
-        network, layers, chip, images, seed=seed, mvms=mvms, criteria=(criterion,)
-    )
-    return found[criterion]
-
-
 def calibrations(
     network: nn.Module,
     layers: Mapping[str, CodedLayer],
@@ -239,7 +212,7 @@ def calibrations(
     mvms: int = 256,
     criteria: Sequence[Criterion] = ("column_sums", "outputs"),
 ) -> dict[Criterion, dict[str, tuple[int, ...]]]:
-    """Steps of every layer by each of the criteria, from one pass over the sums.
+    """Steps of every layer for `to_crossbars`, by each criterion, from one pass over the sums.
 
     Inputs of a layer are those of the integer network with unlimited converters.
 

@@ -41,7 +41,7 @@ def to_crossbars(
         layers: Codes by module name, as in `network.named_modules()`.
         chip: Geometry and ADC resolutions; None is the same integers with unlimited ADCs.
         adc_steps: log2 of the ADC step per slice group, by module name, as
-            `hw_models.simulation.adc_range.calibrated_steps` gives it; 1 where a name is missing.
+            `hw_models.simulation.adc_range.calibrations` gives it; 1 where a name is missing.
         backend: What computes column sums on the CPU, see `SlicedWeights`.
         effects: Device and wire effects (slow); None is ideal cells.
         seed: Of the effects; every layer draws from a stream of its own.

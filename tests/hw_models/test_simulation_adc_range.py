@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from hw_models.encodings.encoding import Encoding
 from hw_models.encodings.offset import OFFSET
 from hw_models.errors import MappingError
 from hw_models.simulation.adc_range import (
+    Criterion,
     best_output_steps,
     best_steps,
-    calibrated_steps,
+    calibrations,
     conversion_errors,
     read_out,
 )
@@ -25,6 +27,12 @@ from tests.hw_models.coded_layers import chip, coded_layer
 
 def codes_of(layer_seed: int, wordlines: int, mvms: int = 40) -> np.ndarray:
     return np.random.default_rng(layer_seed).integers(0, 256, (1, wordlines, mvms))
+
+
+def calibrated_steps(
+    *arguments: Any, criterion: Criterion = "column_sums", **named: Any
+) -> dict[str, tuple[int, ...]]:
+    return calibrations(*arguments, criteria=(criterion,), **named)[criterion]
 
 
 @pytest.mark.parametrize(
