@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dse.database import Database, storage_errors
 from dse.errors import StorageError, StudyError
-from dse.lease import ATTRIBUTE, STOP, is_live
+from dse.lease import ATTRIBUTE, SHARED, STOP, live_leases, whose
 from dse.resuming import IDENTITY, SPEC, load_optuna
 from dse.trial_attributes import STAGES
 
@@ -87,10 +87,9 @@ def copy_study(
     """
     with storage_errors(source):
         attributes = load_optuna(source, name).user_attrs
-    held = attributes.get(ATTRIBUTE) or {}
-    if is_live(held):
+    if live := live_leases(attributes):
         raise StudyError(
-            f"study {name!r} is being run by process {held['pid']} on {held['host']}; stop it "
+            f"study {name!r} is being run by {', '.join(map(whose, live.values()))}; stop it "
             f"first: dse cancel {name} --wait"
         )
     with storage_errors(target), _reading(source) as reader, _writing(target) as writer:
@@ -147,7 +146,7 @@ class _Rows:
         found = [dict(row) for row in self._connection.execute(query).mappings()]
         for row in sorted(found, key=lambda row: str(row[order])):
             key = row.get("key")
-            if key in _NOT_COPIED:
+            if key in _NOT_COPIED or str(key).startswith(SHARED):
                 row["value_json"] = "null"
             elif self._new_name is not None and key in (SPEC, IDENTITY):
                 row["value_json"] = json.dumps(

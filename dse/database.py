@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from dse.sqlite_file import probe, sqlite_file
 from dse.storing import postgresql
 
 _BUSY_TIMEOUT_S = 60.0
+
+_TRIES, _PAUSE_S = 10, 0.2
+_MADE_MEANWHILE = ("already exists", "duplicate key", "UNIQUE constraint failed")
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +89,7 @@ def open_database(url: str, *, write: bool, home: Path | None = None) -> Databas
     try:
         if backend == "postgresql":
             postgresql.probe(parsed, shown, write=write)
-        storage = RDBStorage(address, engine_kwargs=options)
+        storage = _made_once(lambda: RDBStorage(address, engine_kwargs=options))
     except ImportError as error:
         raise StorageError(
             f"{shown}: its driver is not installed ({error.__cause__ or error}). "
@@ -119,6 +123,18 @@ def brief(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return str(getattr(cause, "orig", cause)).splitlines()[0].rstrip(".")
+
+
+def _made_once(make: Callable[[], RDBStorage]) -> RDBStorage:
+    """A storage whose tables several processes may be making at this moment."""
+    for _ in range(_TRIES):
+        try:
+            return make()
+        except SQLAlchemyError as error:
+            if not any(words in str(error) for words in _MADE_MEANWHILE):
+                raise
+            time.sleep(_PAUSE_S)
+    return make()
 
 
 def _less_syncing(connection: Any, _record: Any) -> None:

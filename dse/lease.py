@@ -1,4 +1,4 @@
-"""Lease: one driver owns a study; a driver that died has lost it; one that is asked to stops."""
+"""Lease: who drives a study, alone or together; who died has lost it; who is asked to stops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import optuna
 
 ATTRIBUTE = "dse:lease"
+"""Attribute of a study: the lease of the driver that owns it alone."""
+SHARED = "dse:lease:"
+"""What the attributes begin with that are leases of drivers that share a study."""
 STOP = "dse:stop"
 """Attribute of a study whose driver is asked to stop: who asks, and when."""
 BEAT_S = 10.0
@@ -56,32 +59,79 @@ def is_live(lease: dict[str, Any]) -> bool:
     return bool(time.time() - lease["beat"] < EXPIRES_S)
 
 
-@contextmanager
-def owning(study: optuna.Study) -> Iterator[None]:
-    """Own the study while the block runs.
+def live_leases(attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The leases of drivers that may still run, by the attribute of the study that holds them."""
+    return {
+        key: lease
+        for key, lease in attributes.items()
+        if (key == ATTRIBUTE or key.startswith(SHARED)) and is_live(lease or {})
+    }
+
+
+def whose(lease: Mapping[str, Any]) -> str:
+    """A driver, for a person."""
+    return f"process {lease['pid']} on {lease['host']}"
+
+
+def take(study: optuna.Study, *, join: bool = False) -> str:
+    """Become the driver of a study, or one of several.
+
+    Nobody else may be doing the same; see `StudyLock`.
+
+    Args:
+        study: Not driven by this process.
+        join: Whether to share it with other drivers.
+
+    Returns:
+        The attribute of the study that holds the lease.
 
     Raises:
-        StudyError: Another driver owns it.
+        StudyError: Another driver owns it, or drivers share it that this one does not join.
     """
-    held: dict[str, Any] = study.user_attrs.get(ATTRIBUTE) or {}
-    if is_live(held):
-        raise StudyError(
-            f"study {study.study_name!r} is being run by process {held['pid']} on "
-            f"{held['host']}; wait for it, stop it (Ctrl-C there), or run under another name"
+    live = live_leases(study.user_attrs)
+    if (alone := live.get(ATTRIBUTE)) is not None:
+        joining = (
+            "; `--join` joins drivers that were started with `--join`, which it was not"
+            if join
+            else ""
         )
-    study.set_user_attr(STOP, None)
-    study.set_user_attr(ATTRIBUTE, mine())
+        raise StudyError(
+            f"study {study.study_name!r} is being run by {whose(alone)}; wait for it, stop it "
+            f"(Ctrl-C there), or run under another name{joining}"
+        )
+    if live and not join:
+        drivers = ", ".join(map(whose, live.values()))
+        raise StudyError(
+            f"study {study.study_name!r} is being run by {drivers}; join with --join, wait, or "
+            f"stop them with: dse cancel {study.study_name}"
+        )
+    own = mine()
+    key = f"{SHARED}{own['host']}:{own['pid']}:{own['started']:.2f}" if join else ATTRIBUTE
+    if not live:
+        study.set_user_attr(STOP, None)
+    study.set_user_attr(key, own)
+    return key
+
+
+@contextmanager
+def beating(study: optuna.Study, key: str) -> Iterator[None]:
+    """Keep a lease alive while the block runs, and return it then.
+
+    Args:
+        study: Driven by this process.
+        key: Attribute that holds the lease.
+    """
     stop = threading.Event()
-    beating = threading.Thread(target=_beat, args=(study, stop), name="lease", daemon=True)
-    beating.start()
+    thread = threading.Thread(target=_beat, args=(study, key, stop), name="lease", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        beating.join()
+        thread.join()
         try:
-            if is_mine(study.user_attrs.get(ATTRIBUTE) or {}):
-                study.set_user_attr(ATTRIBUTE, None)
+            if is_mine(study.user_attrs.get(key) or {}):
+                study.set_user_attr(key, None)
         except Exception as error:  # it expires by itself, and on this host at once
             _logger.warning("the lease of study %s was not returned: %s", study.study_name, error)
 
@@ -92,26 +142,25 @@ def is_mine(lease: dict[str, Any]) -> bool:
     return bool(lease) and all(lease[key] == own[key] for key in ("host", "pid", "started"))
 
 
-def _beat(study: optuna.Study, stop: threading.Event) -> None:
+def _beat(study: optuna.Study, key: str, stop: threading.Event) -> None:
     while not stop.wait(BEAT_S):
         try:
-            held: dict[str, Any] = study.user_attrs.get(ATTRIBUTE) or {}
-            if is_mine(held) or not is_live(held):
-                study.set_user_attr(ATTRIBUTE, mine())
+            held: dict[str, Any] = study.user_attrs.get(key) or {}
+            if is_mine(held) or (key == ATTRIBUTE and not is_live(held)):
+                study.set_user_attr(key, mine())
         except Exception as error:  # the driver itself will meet a database that is gone
             _logger.warning("the lease of study %s was not renewed: %s", study.study_name, error)
 
 
-def ask_to_stop(study: optuna.Study) -> dict[str, Any]:
-    """Ask the driver of a study to stop: what runs goes back to the queue.
+def ask_to_stop(study: optuna.Study) -> list[dict[str, Any]]:
+    """Ask the drivers of a study to stop: what runs goes back to the queue.
 
     Returns:
-        The lease of the driver that was asked; empty if nobody runs the study.
+        The leases of the drivers that were asked; none if nobody runs the study.
     """
-    held: dict[str, Any] = study.user_attrs.get(ATTRIBUTE) or {}
-    if not is_live(held):
-        return {}
-    study.set_user_attr(STOP, {"host": socket.gethostname(), "at": time.time()})
+    held = list(live_leases(study.user_attrs).values())
+    if held:
+        study.set_user_attr(STOP, {"host": socket.gethostname(), "at": time.time()})
     return held
 
 
@@ -132,16 +181,19 @@ class StopReason:
 
 
 @contextmanager
-def watching(study: optuna.Study, interrupt: Callable[[], None]) -> Iterator[StopReason]:
+def watching(
+    study: optuna.Study, interrupt: Callable[[], None], *, key: str = ATTRIBUTE
+) -> Iterator[StopReason]:
     """Look every second whether the driver of a study is asked to stop, or has lost the study.
 
     Args:
         study: Driven by the caller.
         interrupt: Called once, in another thread.
+        key: Attribute that holds the caller's lease.
     """
     reason = StopReason()
     stop = threading.Event()
-    arguments = (study, stop, reason, interrupt)
+    arguments = (study, key, stop, reason, interrupt)
     thread = threading.Thread(target=_watch, args=arguments, name="watch", daemon=True)
     thread.start()
     try:
@@ -153,6 +205,7 @@ def watching(study: optuna.Study, interrupt: Callable[[], None]) -> Iterator[Sto
 
 def _watch(
     study: optuna.Study,
+    key: str,
     stop: threading.Event,
     reason: StopReason,
     interrupt: Callable[[], None],
@@ -163,9 +216,11 @@ def _watch(
         except Exception as error:  # the driver itself will meet a database that is gone
             _logger.debug("study %s cannot be read: %s", study.study_name, error)
             continue
-        lease: dict[str, Any] = attributes.get(ATTRIBUTE) or {}
+        lease: dict[str, Any] = attributes.get(key) or {}
         if lease and not is_mine(lease):
-            reason.taken_over = f"process {lease['pid']} on {lease['host']}"
+            reason.taken_over = whose(lease)
+        elif not lease and key != ATTRIBUTE:
+            reason.taken_over = "the other drivers"
         elif (asked := attributes.get(STOP)) is not None:
             reason.cancelled = f"`dse cancel` on {asked['host']}"
         if reason and not stop.is_set():

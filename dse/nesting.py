@@ -37,6 +37,7 @@ class Nesting:
         self._space = space
         self._swept = swept_values(space) if self._on else {}
         self._networks: set[str] = set()
+        self._noted: set[int] = set()
         self.n_known_in_a_row = 0
         """Of the last designs asked, how many had a network that was swept before."""
 
@@ -50,9 +51,13 @@ class Nesting:
         return marks
 
     def note(self, design: Mapping[str, Any]) -> None:
-        """Take in the attribute of a trial."""
+        """Take in the attribute of a trial; the same draw again changes nothing."""
         if SWEEP not in design or {RETRY_OF, PROMOTED_FROM} & design.keys():
             return
+        if (draw := design.get("draw")) is not None:
+            if draw in self._noted:
+                return
+            self._noted.add(draw)
         self._networks.add(design[NETWORK])
         self.n_known_in_a_row = 0 if design[SWEEP] else self.n_known_in_a_row + 1
 
@@ -81,8 +86,8 @@ class Nesting:
             system_attrs=dict(stored_report(database, report)),
             constraints=dict(violations),
         )
-        study.add_trial(trial)
-        return len(study.get_trials(deepcopy=False)) - 1
+        trial_id = study._storage.create_new_trial(study._study_id, template_trial=trial)
+        return study._storage.get_trial(trial_id).number
 
     def _parameters(
         self, point: DesignPoint

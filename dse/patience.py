@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from dse.database import Database, brief
 from dse.errors import StorageError
+from dse.storing.quick_storage import QuickStorage
 from dse.trials import ERROR, LOST
 
 Result = TypeVar("Result")
@@ -53,7 +54,7 @@ def is_gone(error: BaseException) -> bool:
     return False
 
 
-class PatientStorage(RDBStorage):
+class PatientStorage(QuickStorage):
     """Optuna's storage; every single read or write is tried until the database answers.
 
     Between two of them nothing changes, so that a trial that was half told is told to its end
@@ -69,15 +70,19 @@ class PatientStorage(RDBStorage):
     """
 
     def __init__(self, storage: RDBStorage, *, patience_s: float) -> None:
-        self.__dict__.update(storage.__dict__)
+        super().__init__(storage)
         self.interrupted: Callable[[], bool] = lambda: False
         self._patience_s = patience_s
         self._thread = threading.get_ident()
         self._has_given_up = False
         self._last_number: dict[int, int] = {}
 
+    def flush(self) -> None:
+        """As QuickStorage does, patiently; like all that follow."""
+        return self._wait(super().flush)
+
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As RDBStorage does, patiently; like all that follow."""
+        """See above."""
         return self._wait(super().set_study_user_attr, study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
@@ -95,14 +100,6 @@ class PatientStorage(RDBStorage):
     def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
         """See above."""
         return self._wait(super().set_trial_intermediate_value, trial_id, step, value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See above."""
-        return self._wait(super().set_trial_user_attr, trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See above."""
-        return self._wait(super().set_trial_system_attr, trial_id, key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See above."""

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from dse.database import Database, open_database
 from dse.errors import ResumeError, StudyError
-from dse.lease import owning
+from dse.lease import beating, take
 from dse.patience import patient
+from dse.plugins import search_here
 from dse.reading.columns import TrialColumns
 from dse.reading.lazy_trials import open_lazily
 from dse.reading.trials import draws_below
 from dse.samplers.auto import AUTO, choose_sampler
 from dse.samplers.counter_seeded import DESIGN
 from dse.samplers.make import make_sampler
+from dse.shared_study import SharedStudy
 from dse.spec import StudySpec
 from dse.spec_sections import SamplerSpec
+from dse.storing.study_lock import StudyLock
 from dse.study import Study
-from dse.trials import DUPLICATE_OF, design_of, fail, requeue
+from dse.trials import reclaim
 from dse.warm_start import WarmDesign, reading, warm_designs
 from search_spaces.domains import Value
 from search_spaces.draw import draw_design
@@ -44,17 +48,31 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
-    """Own a study while the block runs: created if missing, else continued.
+    """Own a study while the block runs, or share it: created if missing, else continued.
 
     What a dead driver left running is put back to the queue first.
 
     Raises:
         ResumeError: The database holds trials of another search under this name.
         PluginError: The sampler does not exist.
-        StudyError: Another driver owns the study, or the study to start from does not exist or
-            has no results.
+        StudyError: Another driver owns the study, the study to start from does not exist or
+            has no results, or several drivers are to share a study in SQLite.
     """
     database = patient(database, spec.launch.database_patience_s)
+    if spec.launch.join and database.storage.engine.dialect.name != "postgresql":
+        raise StudyError(
+            f"{database.url}: several drivers share a study (--join) in PostgreSQL only; `dse "
+            "copy` moves a study there. A study in SQLite has one driver"
+        )
+    lock = StudyLock(database, spec.name)
+    with ExitStack() as stack:
+        with lock.held():
+            study = _open(database, spec, lock, stack)
+        yield study
+
+
+def _open(database: Database, spec: StudySpec, lock: StudyLock, stack: ExitStack) -> Study:
+    """The study, driven by this process until the stack is closed."""
     spec, about = _with_sampler(database, spec)
     sampler = make_sampler(spec.sampler)
     identity = spec.identity()
@@ -68,18 +86,28 @@ def driving(database: Database, spec: StudySpec) -> Iterator[Study]:
     )
     columns = open_lazily(study, database.url)
     _check_same_search(study, identity)
-    with owning(study):
-        study.set_user_attr(SPEC, spec.model_dump(mode="json"))
-        study.set_user_attr(IDENTITY, identity)
-        study.set_user_attr(SAMPLER, about)
-        study.set_user_attr(
-            VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
+    lease = take(study, join=spec.launch.join)
+    stack.enter_context(beating(study, lease))
+    study.set_user_attr(SPEC, spec.model_dump(mode="json"))
+    study.set_user_attr(IDENTITY, identity)
+    study.set_user_attr(SAMPLER, about)
+    study.set_user_attr(
+        VERSIONS, {name: version(name) for name in ("dse", "optuna", "ray", "torch")}
+    )
+    study.set_metric_names([objective.name for objective in spec.parsed_objectives()])
+    _enqueue_points(study, columns, spec, warm)
+    if spec.launch.join:
+        shared = SharedStudy(
+            study, spec=spec, sampler=sampler, database=database, lock=lock, lease=lease
         )
-        study.set_metric_names([objective.name for objective in spec.parsed_objectives()])
-        _enqueue_points(study, columns, spec, warm)
-        if found := reclaim(study, attempts=spec.launch.attempts):
-            _logger.info("%d trials were left running by a driver that died", found)
-        yield Study(study, spec=spec, sampler=sampler, database=database, columns=columns)
+        stack.callback(shared.leave)
+        return shared
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        reclaim(study, trial, attempts=spec.launch.attempts)
+    if running:
+        _logger.info("%d trials were left running by a driver that died", len(running))
+    return Study(study, spec=spec, sampler=sampler, database=database, columns=columns)
 
 
 def _with_sampler(database: Database, spec: StudySpec) -> tuple[StudySpec, dict[str, str]]:
@@ -139,33 +167,8 @@ def load_spec(database: Database, name: str) -> StudySpec:
     stored: dict[str, Any] | None = load_optuna(database, name).user_attrs.get(SPEC)
     if stored is None:
         raise StudyError(f"study {name!r} in {database.url} was not made by dse")
+    search_here(Path(folder) for folder in stored.get("folders") or ())
     return StudySpec.from_mapping(stored, where=f"study {name}")
-
-
-def reclaim(study: optuna.Study, *, attempts: int) -> int:
-    """Put what a dead driver left running back to the queue.
-
-    Args:
-        study: Its lease is held by the caller.
-        attempts: How often one design is tried.
-
-    Returns:
-        Number of trials that were running.
-    """
-    running = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING]
-    for trial in running:
-        _reclaim(study, trial, attempts)
-    return len(running)
-
-
-def _reclaim(study: optuna.Study, trial: FrozenTrial, attempts: int) -> None:
-    design = design_of(trial)
-    if design is None or DUPLICATE_OF in trial.user_attrs:
-        fail(study, trial.number, reason="the driver died while proposing it", lost=True)
-    elif design["attempt"] >= attempts:
-        fail(study, trial.number, reason=f"lost {design['attempt']} times, given up: driver lost")
-    else:
-        requeue(study, trial.number, reason="driver lost", attempt=design["attempt"] + 1)
 
 
 def _warm_designs(database: Database, spec: StudySpec) -> tuple[WarmDesign, ...]:

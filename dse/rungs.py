@@ -66,7 +66,7 @@ class Rungs:
         if before is not None:
             self._promoted.add(before)
         low = trial.user_attrs.get(RUNG_RESULT)
-        if trial.state != COMPLETE and low is None:
+        if (trial.state != COMPLETE and low is None) or trial.number in self._by_number:
             return
         values = trial.values if low is None else low["values"]
         rung = int(design.get(RUNG, 0))

@@ -191,6 +191,7 @@ class LaunchSpec(Section):
             that fall behind in the first objective.
         store: URL (fsspec) of a folder through which nodes without a common disk share results
             of stages.
+        join: Share the study with other drivers that were started so, in PostgreSQL.
     """
 
     name: Literal["ray", "serial", "tune"] = "ray"
@@ -205,6 +206,7 @@ class LaunchSpec(Section):
     database_patience_s: Annotated[float, Field(ge=0)] = 600.0
     scheduler: Literal["fifo", "asha"] = "fifo"
     store: str | None = None
+    join: bool = False
 
     @model_validator(mode="after")
     def _resources_and_store(self) -> LaunchSpec:
@@ -219,6 +221,10 @@ class LaunchSpec(Section):
             )
         if self.name == "tune" and self.trial_timeout_s is not None:
             raise ValueError("trial_timeout_s: Ray Tune has none; use launch.name: ray")
+        if self.name == "tune" and self.join:
+            raise ValueError(
+                "join: drivers of Ray Tune do not share a study; use launch.name: ray"
+            )
         if self.name != "tune" and self.scheduler != "fifo":
             raise ValueError(f"scheduler: {self.scheduler} goes with launch.name: tune")
         return self

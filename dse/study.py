@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 
 import optuna
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from dse.database import Database
 from dse.errors import StageError
 from dse.evaluation import Evaluation, Failure, Job, Outcome, RuledOut
+from dse.lease import ATTRIBUTE
 from dse.nesting import Nesting
 from dse.reading.columns import TrialColumns
 from dse.reading.lazy_trials import open_lazily
@@ -20,9 +22,11 @@ from dse.reading.trials import marked_trials
 from dse.rungs import Rungs
 from dse.samplers.counter_seeded import DESIGN, CounterSeededSampler
 from dse.spec import StudySpec
+from dse.storing.quick_storage import QuickStorage
 from dse.trial_attributes import RUNNING, ResultTrial
 from dse.trial_reports import read_report, upload_report
 from dse.trials import (
+    DRIVER,
     DUPLICATE_OF,
     ERROR,
     LOST,
@@ -93,6 +97,11 @@ class Study:
         """Of the last designs told, how many were ruled out before any training."""
         self.n_waiting = 0
         """Designs that were given, or lost, and wait for a worker."""
+        self.lease = ATTRIBUTE
+        """Attribute of the Optuna study that holds the lease of this driver."""
+        self._marks: dict[str, Any] = {}
+        storage = database.storage
+        self._together = storage.together if isinstance(storage, QuickStorage) else nullcontext
         self._sampler = sampler
         self._next_draw = 0
         self._open: dict[int, optuna.Trial] = {}
@@ -138,7 +147,9 @@ class Study:
         for _ in range(MAX_KNOWN_IN_A_ROW):
             if self._nesting.n_known_in_a_row >= MAX_KNOWN_IN_A_ROW:
                 break
-            if (job := self._ask_once()) is not None:
+            with self._together():
+                job = self._ask_once()
+            if job is not None:
                 return job
         _logger.warning(
             "%d proposals in a row were known designs: the space looks exhausted",
@@ -152,6 +163,10 @@ class Study:
         A result with a missing or non-finite objective or constraint fails its trial with that
         reason; a lost design goes back to the queue up to `launch.attempts`.
         """
+        with self._together():
+            self._tell(job, outcome)
+
+    def _tell(self, job: Job, outcome: Outcome) -> None:
         digest = job.point.digest()
         untrained = isinstance(outcome, RuledOut) and not outcome.trained
         self.ruled_out_in_a_row = self.ruled_out_in_a_row + 1 if untrained else 0
@@ -200,8 +215,8 @@ class Study:
         self._sampler.next_draw = self._next_draw
         trial = self.optuna.ask()
         self._open[trial.number] = trial
-        design: dict[str, Any] | None = trial.user_attrs.get(DESIGN)
-        if design is not None:
+        given: dict[str, Any] | None = trial.user_attrs.get(DESIGN)
+        if given is not None:
             self.n_waiting -= 1
         # Also for given and lost designs: NSGA-II numbers the generations while it samples.
         _ = trial.relative_params
@@ -213,13 +228,14 @@ class Study:
             del self._open[trial.number]
             return None
         digest = point.digest()
+        design = given
         if design is None:
             design = {"draw": self._next_draw, "digest": digest, "attempt": 1}
-            design |= self._nesting.mark(point)
             self._next_draw += 1
-            trial.set_user_attr(DESIGN, design)
-        elif SWEEP not in design and (marks := self._nesting.mark(point)):  # a given design
-            design = {**design, **marks}
+        if SWEEP not in design:
+            design = {**design, **self._nesting.mark(point)}
+        design = {**design, **self._marks}
+        if design != given:
             trial.set_user_attr(DESIGN, design)
         if (known := self._known.get(digest)) is not None and PROMOTED_FROM not in design:
             self._copy(known, trial.number)
@@ -244,7 +260,7 @@ class Study:
         trial = self.trials()[number]
         before = design_of(trial)
         assert before is not None, "it has a result"
-        design = {key: value for key, value in before.items() if key != RETRY_OF}
+        design = {key: value for key, value in before.items() if key not in (RETRY_OF, DRIVER)}
         design |= {"attempt": 1, RUNG: before.get(RUNG, 0) + 1, PROMOTED_FROM: number}
         self.optuna.enqueue_trial(trial.params, user_attrs={DESIGN: design})
         self._rungs.promoted(number)

@@ -29,6 +29,10 @@ NETWORK = "network"
 """Entries of the attribute `design` in a nested search: whether the trial sweeps the hardware of
 its network, and the network's digest."""
 
+DRIVER = "driver"
+"""Entry of the attribute `design` where several drivers share a study: the lease of the one that
+runs the trial."""
+
 SPEC = "dse:spec"
 SAMPLER = "dse:sampler"
 """Attributes of a study: its spec; and what the study file asks for as sampler (`asked`), with why

@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.trial_attributes import DESIGN as DESIGN
+from dse.trial_attributes import DRIVER as DRIVER
 from dse.trial_attributes import DUPLICATE_OF as DUPLICATE_OF
 from dse.trial_attributes import ERROR as ERROR
 from dse.trial_attributes import LOST as LOST
@@ -39,6 +40,23 @@ def fail(study: optuna.Study, number: int, *, reason: str, lost: bool = False) -
     study.tell(number, state=TrialState.FAIL)
 
 
+def reclaim(study: optuna.Study, trial: FrozenTrial, *, attempts: int) -> None:
+    """Put the design of a trial whose driver died back to the queue.
+
+    Args:
+        study: Driven by the caller.
+        trial: RUNNING.
+        attempts: How often one design is tried.
+    """
+    design = design_of(trial)
+    if design is None or DUPLICATE_OF in trial.user_attrs:
+        fail(study, trial.number, reason="the driver died while proposing it", lost=True)
+    elif design["attempt"] >= attempts:
+        fail(study, trial.number, reason=f"lost {design['attempt']} times, given up: driver lost")
+    else:
+        requeue(study, trial.number, reason="driver lost", attempt=design["attempt"] + 1)
+
+
 def requeue(study: optuna.Study, number: int, *, reason: str, attempt: int) -> None:
     """End a running trial as lost and put its design back to the queue.
 
@@ -52,5 +70,6 @@ def requeue(study: optuna.Study, number: int, *, reason: str, attempt: int) -> N
     waiting = any((design_of(t) or {}).get(RETRY_OF) == number for t in trials[number:])
     if not waiting:
         again = {**design, "attempt": attempt, RETRY_OF: number}
+        again.pop(DRIVER, None)
         study.enqueue_trial(trial.params, user_attrs={DESIGN: again})
     fail(study, number, reason=reason, lost=True)

@@ -12,7 +12,7 @@ from dse.cli.console import make_console
 from dse.cli.options import STORAGE_DEFAULT, NameArgument, StorageOption
 from dse.database import Database, open_database, storage_errors
 from dse.errors import StorageError
-from dse.lease import ATTRIBUTE, ask_to_stop, is_live
+from dse.lease import ask_to_stop, live_leases, whose
 from dse.resuming import load_optuna, load_spec
 
 _LOOK_EVERY_S = 0.5
@@ -45,7 +45,7 @@ def cancel(
             console.print(f"Nobody runs study {name!r}: there is nothing to cancel.")
             _tell_left_behind(study, name)
             return
-        console.print(f"Asked process {held['pid']} on {held['host']} to stop.")
+        console.print(f"Asked {', '.join(map(whose, held))} to stop.")
         if wait:
             _wait(database, study, timeout)
             console.print(f"It has stopped; continue with: dse resume {name}")
@@ -53,7 +53,7 @@ def cancel(
 
 def _wait(database: Database, study: optuna.Study, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while is_live(study.user_attrs.get(ATTRIBUTE) or {}):
+    while live_leases(study.user_attrs):
         if time.monotonic() > deadline:
             raise StorageError(
                 f"{database.url}: the driver of {study.study_name!r} still runs after "

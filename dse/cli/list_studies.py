@@ -23,7 +23,7 @@ def list_studies(
     from rich.table import Table
 
     from dse.cli.console import make_console
-    from dse.lease import ATTRIBUTE, is_live
+    from dse.lease import live_leases
     from dse.reading.columns import TrialColumns
     from dse.reading.source import open_source
     from dse.reading.studies import read_study, study_names
@@ -37,7 +37,7 @@ def list_studies(
                     "study": name,
                     "objectives": list(study.metric_names or study.directions),
                     "n_trials": TrialColumns(source, study).counts(),
-                    "running": is_live(study.user_attrs.get(ATTRIBUTE) or {}),
+                    "running": bool(live_leases(study.user_attrs)),
                 }
             )
         if format_ == TextFormat.JSON:

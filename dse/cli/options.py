@@ -43,6 +43,11 @@ WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Evaluations at the same time.")
 ]
 
+JoinOption = Annotated[
+    bool | None,
+    typer.Option("--join/--alone", help="Share the study with other drivers (PostgreSQL)."),
+]
+
 LogFormatOption = Annotated[
     LogFormat,
     typer.Option(

@@ -15,6 +15,7 @@ class Overrides:
     launch: str | None = None
     address: str | None = None
     workers: int | None = None
+    join: bool | None = None
 
 
 def override(spec: StudySpec, wanted: Overrides) -> StudySpec:
@@ -29,6 +30,7 @@ def override(spec: StudySpec, wanted: Overrides) -> StudySpec:
         ("launch", "name", wanted.launch),
         ("launch", "address", wanted.address),
         ("launch", "workers", wanted.workers),
+        ("launch", "join", wanted.join),
     ):
         if value is not None:
             data[section][field] = value

@@ -73,7 +73,7 @@ def drive(
         storage.interrupted = lambda: interrupts.is_waiting
     counts = _Counts()
     with interrupts.held():
-        with watching(study.optuna, interrupts.request) as reason:
+        with watching(study.optuna, interrupts.request, key=study.lease) as reason:
             try:
                 stopped = _drive(study, executor, trials, timeout_s, progress, interrupts, counts)
             except KeyboardInterrupt:
@@ -146,7 +146,8 @@ def _drive(
                     break
                 job = study.ask()
                 if job is None:
-                    stopped = "the space looks exhausted"
+                    if study.wants(trials):  # and other drivers did not take the rest
+                        stopped = "the space looks exhausted"
                     break
                 running[job.number] = job
                 executor.submit(job)

@@ -135,6 +135,8 @@ class Lanes:
     def _find_obstacle(self, executor: Executor) -> str:
         """Why trials cannot be told in batches; empty if they can."""
         spec = self._study.spec
+        if spec.launch.join:
+            return "several drivers share the study"
         if spec.search.name == "nested":
             return "a nested search tells the designs of a network together"
         if len(spec.budget.ladder()) > 1:

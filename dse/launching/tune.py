@@ -124,7 +124,7 @@ def run_tune(
     )
     try:
         with interrupts.held():
-            with watching(study.optuna, interrupts.request) as reason:
+            with watching(study.optuna, interrupts.request, key=study.lease) as reason:
                 try:
                     interrupts.allowed(tuner.fit)
                 except KeyboardInterrupt:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +18,13 @@ from dse.patience import PatientStorage
 from dse.reading.columns import TrialColumns
 from dse.reading.source import EngineSource
 from dse.reading.studies import read_study
+from dse.reading.trial_parts import (
+    read_params,
+    read_steps,
+    read_system,
+    read_times,
+    read_user,
+)
 from dse.trial_attributes import RUNNING, WAITING
 
 MANY = 1000
@@ -185,68 +188,11 @@ def _values(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
     return {"_values": [None if all(map(math.isnan, v)) else v for v in found.tolist()]}
 
 
-def _params(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
-    params: dict[int, dict[str, Any]] = {row: {} for row in rows.tolist()}
-    distributions: dict[int, dict[str, BaseDistribution]] = {row: {} for row in rows.tolist()}
-    sql = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
-    sql += " WHERE {} ORDER BY param_id"
-    for row, name, stored, text in columns.found(sql, rows):
-        distributions[row][name] = distribution = _distribution(text)
-        params[row][name] = distribution.to_external_repr(stored)
-    return {"_params": list(params.values()), "_distributions": list(distributions.values())}
-
-
-def _attributes(kind: str) -> Callable[[TrialColumns, Any], dict[str, list[Any]]]:
-    def read(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
-        found: dict[int, dict[str, Any]] = {row: {} for row in rows.tolist()}
-        table = f"trial_{kind}_attributes"
-        sql = f"SELECT trial_id, key, value_json FROM {table} WHERE {{}} ORDER BY {table[:-1]}_id"  # noqa: S608
-        for row, key, text in columns.found(sql, rows):
-            found[row][key] = json.loads(text)
-        return {f"_{kind}_attrs": list(found.values())}
-
-    return read
-
-
-def _times(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
-    found: dict[int, tuple[Any, ...]] = dict.fromkeys(rows.tolist(), (None, None))
-    sql = "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE {}"
-    for row, *both in columns.found(sql, rows):
-        found[row] = tuple(map(_local, both))
-    began, ended = zip(*found.values(), strict=True)
-    return {"_datetime_start": list(began), "datetime_complete": list(ended)}
-
-
-def _steps(columns: TrialColumns, rows: Any) -> dict[str, list[Any]]:
-    found: dict[int, dict[int, float]] = {row: {} for row in rows.tolist()}
-    sql = (
-        "SELECT trial_id, step, intermediate_value, intermediate_value_type"
-        " FROM trial_intermediate_values WHERE {} ORDER BY trial_intermediate_value_id"
-    )
-    special = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
-    for row, step, value, kind in columns.found(sql, rows):
-        found[row][step] = special.get(kind, value)
-    return {"intermediate_values": list(found.values())}
-
-
 _READ: dict[str, Callable[[TrialColumns, Any], dict[str, list[Any]]]] = {
     "values": _values,
-    "params": _params,
-    "user": _attributes("user"),
-    "system": _attributes("system"),
-    "times": _times,
-    "steps": _steps,
+    "params": read_params,
+    "user": read_user,
+    "system": read_system,
+    "times": read_times,
+    "steps": read_steps,
 }
-
-
-def _local(stored: datetime | str | None) -> datetime | None:
-    """Naive local time, as Optuna hands it out, of a naive UTC time."""
-    if stored is None:
-        return None
-    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
-    return at.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-
-
-@cache
-def _distribution(text: str) -> BaseDistribution:
-    return json_to_distribution(text)

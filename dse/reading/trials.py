@@ -75,7 +75,9 @@ def read_trials(
             by_row[row].params[name] = _distribution(text).to_external_repr(stored)
     sql = "SELECT trial_id, key, value_json FROM trial_user_attributes WHERE {}"
     if attributes is not None:
-        sql += f" AND key IN ({', '.join(repr(key) for key in attributes)})"
+        if not (keys := tuple(attributes)):
+            return trials
+        sql += f" AND key IN ({', '.join(map(repr, keys))})"
     for row, key, text in columns.found(sql, chosen):
         by_row[row].user_attrs[key] = json.loads(text)
     return trials

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.lease import ATTRIBUTE, is_live
+from dse.lease import live_leases
 from dse.pareto import stored_front
 from dse.reading.columns import TrialColumns
 from dse.reading.trials import read_trials
@@ -52,9 +52,11 @@ def study_status(
     good = columns.values()[results][~columns.broken()[results]]
     hours = columns.hours()
     number = columns.numbers.tolist()
+    drivers = list(live_leases(attributes).values())
     return {
         "study": columns.study.name,
-        "running_now": is_live(attributes.get(ATTRIBUTE) or {}),
+        "running_now": bool(drivers),
+        "drivers": [{"host": d["host"], "pid": d["pid"]} for d in drivers],
         "n_trials": columns.counts(),
         "duplicates": len(copies),
         "lost_and_tried_again": len(lost),
@@ -104,6 +106,8 @@ def status_line(now: Mapping[str, Any]) -> str:
 def status_lines(now: Mapping[str, Any]) -> list[str]:
     """All of it, for a person."""
     state = "running" if now["running_now"] else "not running"
+    if (n_drivers := len(now["drivers"])) > 1:
+        state += f" by {n_drivers} drivers"
     lines = [f"{now['study']}: {state}, {_counts(now)} (budget {now['budget']} designs)"]
     if not now["running_now"] and (left := now["n_trials"]["running"]):
         lines.append(

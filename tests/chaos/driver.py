@@ -12,11 +12,14 @@ import warnings
 
 from dse.database import open_database
 from dse.evaluation import Job
-from dse.launching.driver import drive
+from dse.launching.driver import Summary, drive
+from dse.launching.executor import Executor
 from dse.launching.ray_environment import prepare_ray
 from dse.plugins import load_attribute
 from dse.resuming import driving
 from dse.spec import StudySpec
+from dse.study import Study
+from tests.dse.fakes import FakeExecutor
 
 
 def main() -> None:
@@ -43,6 +46,11 @@ def main() -> None:
             )
             print("done", summary, flush=True)
             return
+        if spec.launch.name == "serial":
+            evaluate = load_attribute(make)(json.loads(settings)).outcome
+            alone = FakeExecutor(lambda job: evaluate(job.point))
+            print("done", run(study, alone), flush=True)
+            return
         executor = RayExecutor(
             json.loads(settings),
             workers=None,
@@ -52,16 +60,15 @@ def main() -> None:
             make=load_attribute(make),
         )
         try:
-            summary = drive(
-                study,
-                executor,
-                trials=spec.budget.trials,
-                timeout_s=None,
-                progress=told,
-            )
+            summary = run(study, executor)
         finally:
             executor.close()
     print("done", summary, flush=True)
+
+
+def run(study: Study, executor: Executor) -> Summary:
+    trials = study.spec.budget.trials
+    return drive(study, executor, trials=trials, timeout_s=None, progress=told)
 
 
 def told(job: Job | None, _outcome: object) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -13,7 +15,7 @@ import pytest
 import dse.sqlite_file
 from dse.database import open_database, storage_errors
 from dse.errors import StorageError, StudyError
-from dse.lease import ATTRIBUTE, is_live, mine, owning
+from dse.lease import ATTRIBUTE, beating, is_live, mine, take
 from tests.dse.fakes import database_in
 
 
@@ -114,9 +116,9 @@ def test_a_database_that_fails_in_use_says_that_the_study_can_go_on(tmp_path: Pa
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_study_has_one_driver(tmp_path: Path) -> None:
     study = optuna.create_study(storage=database_in(tmp_path).storage, study_name="one")
-    with owning(study):
+    with beating(study, take(study)):
         with pytest.raises(StudyError, match=r"'one' is being run by process \d+ on .*wait"):
-            owning(study).__enter__()
+            take(study)
         assert is_live(study.user_attrs[ATTRIBUTE])
     assert not is_live(study.user_attrs[ATTRIBUTE] or {})
 
@@ -129,3 +131,24 @@ def test_a_lease_ends_with_its_process_or_with_its_beat() -> None:
     assert not is_live({**lease, "pid": 2**22 + 1})
     assert is_live({**lease, "host": "elsewhere"})
     assert not is_live({**lease, "host": "elsewhere", "beat": lease["beat"] - 3600})
+
+
+def test_processes_that_start_together_make_the_tables_together(any_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, told = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=_open_it, args=(any_url, start, told)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    assert [told.get(timeout=120) for _ in processes] == ["open"] * 3
+    for process in processes:
+        process.join(timeout=60)
+
+
+def _open_it(url: str, start: Any, told: Any) -> None:
+    start.wait()
+    try:
+        open_database(url, write=True)
+    except Exception as error:
+        told.put(repr(error))
+    else:
+        told.put("open")

@@ -207,6 +207,10 @@ def test_two_ladders_at_once_are_refused() -> None:
             {"name": "tune", "trial_timeout_s": 5},
             r"launch\.trial_timeout_s: Ray Tune has none; use launch\.name: ray",
         ),
+        (
+            {"name": "tune", "join": True},
+            r"launch\.join: drivers of Ray Tune do not share a study; use launch\.name: ray",
+        ),
         ({"scheduler": "asha"}, r"launch\.scheduler: asha goes with launch\.name: tune"),
         (
             {"resources": {"gpu": 1}},

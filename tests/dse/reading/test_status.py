@@ -47,6 +47,7 @@ def from_loaded_trials(database: Database, name: str = "small") -> dict[str, Any
     return {
         "study": name,
         "running_now": False,
+        "drivers": [],
         "n_trials": count_states(trials),
         "duplicates": sum(DUPLICATE_OF in t.user_attrs for t in trials),
         "lost_and_tried_again": sum(LOST in t.user_attrs for t in trials),
@@ -267,6 +268,8 @@ def test_ctrl_c_ends_the_following_with_130(driven: tuple[Database, optuna.Study
          "--follow", "--storage", database.url],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Whoever starts the tests in the background of a shell hands down that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -278,6 +281,7 @@ def test_ctrl_c_ends_the_following_with_130(driven: tuple[Database, optuna.Study
         assert "Traceback" not in errors
     finally:
         process.kill()
+        process.wait()
 
 
 def test_one_line_of_a_log_says_how_far_a_study_is() -> None:
