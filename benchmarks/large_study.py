@@ -113,7 +113,12 @@ class _Maker:
                 }
                 name = str(uuid.UUID(int=number))
                 system[f"artifacts:{name}"] = json.dumps(
-                    {"artifact_id": name, "filename": "report.json", "mimetype": "x"}
+                    {
+                        "artifact_id": name,
+                        "filename": "report.json",
+                        "mimetype": "application/json",
+                        "encoding": None,
+                    }
                 )
         began = _BEGAN + datetime.timedelta(seconds=12 * number)
         return FrozenTrial(

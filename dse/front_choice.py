@@ -189,9 +189,23 @@ def shortfall(losses: Array, front: Array) -> float:
         losses: `(objectives,)`.
         front: `(designs, objectives)`.
     """
+    return short_of(losses, front)[0]
+
+
+def short_of(losses: Array, front: Array) -> tuple[float, int | None]:
+    """The same, and the place of the design of the front that beats it by so much.
+
+    Returns:
+        None as the place where no design of the front is better in every objective.
+
+    Shapes:
+        losses: `(objectives,)`.
+        front: `(designs, objectives)`.
+    """
     if not len(front):
-        return 0.0
+        return 0.0, None
     low = front.min(axis=0)
     span = front.max(axis=0) - low
-    span = np.where(span > 0, span, 1.0)
-    return max(0.0, float(((losses - front) / span).min(axis=1).max()))
+    gains = ((losses - front) / np.where(span > 0, span, 1.0)).min(axis=1)
+    best = int(gains.argmax())
+    return (float(gains[best]), best) if gains[best] > 0 else (0.0, None)

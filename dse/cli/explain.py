@@ -32,17 +32,24 @@ def explain(
     Example: dse explain quickstart 3 --format json
     """
     from dse.importance import knob_importance
+    from dse.reading.columns import TrialColumns
+    from dse.reading.source import open_source
+    from dse.reading.studies import read_study
     from dse.reporting.design import design_tables, explain_json
-    from dse.reporting.importance import importance_json, importance_notes, importance_table
+    from dse.reporting.importance import (
+        importance_json,
+        importance_notes,
+        importance_table,
+        judged_trials,
+    )
     from dse.resuming import load_optuna, load_spec
 
     database = existing_database(storage)
     spec = load_spec(database, name)
-    study = load_optuna(database, name)
-    explained = explain_json(study, database, spec, trial)
-    found = knob_importance(
-        study.get_trials(deepcopy=False), spec.parsed_objectives(), spec.design_space().free()
-    )
+    explained = explain_json(load_optuna(database, name), database, spec, trial)
+    with open_source(storage) as source:
+        judged = judged_trials(TrialColumns(source, read_study(source, name)))
+    found = knob_importance(judged, spec.parsed_objectives(), spec.design_space().free())
     explained |= importance_json(found)
     if format_ == TextFormat.JSON:
         typer.echo(json.dumps(explained, indent=2))

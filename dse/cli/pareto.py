@@ -102,14 +102,13 @@ def _draw(
     y: str | None,
     conditions: list[str],
 ) -> None:
-    from dse.reporting.front_plot import write_plot
+    from dse.reporting.front_plot import Standing, write_plot
 
     names = [objective.name for objective in view.front.objectives]
     results = study.results(where=conditions)
     if not len(results):
         raise SpecError(f"study {view.name!r} has no such results to plot")
     numbers = [trial.number for trial in view.front.trials]
-    given = [(each.trial.number, each.name) for each in view.given]
     write_plot(
         file,
         results,
@@ -117,7 +116,11 @@ def _draw(
         x=x or (names[1] if len(names) > 1 else "energy_uj"),
         y=y or names[0],
         title=f"{view.name}: {len(numbers)} of {len(results)} designs on the front",
-        marks=[*given, *([(view.knee, "knee")] if view.knee is not None else [])],
+        standing=Standing(
+            knee=view.knee,
+            extremes=view.extremes,
+            given=[(each.trial.number, each.name) for each in view.given],
+        ),
     )
 
 

@@ -18,18 +18,21 @@ def report(
 ) -> None:
     """Write a study's front, history and designs as one HTML file that needs no network.
 
+    Front in two and three dimensions, parallel coordinates and table, linked by selection; how
+    the hypervolume grew, which knobs matter, and designs in full. Of a large study the front and
+    a sample of the other designs are drawn.
+
     Example: dse report quickstart --out quickstart.html
     """
-    from dse.resuming import load_optuna, load_spec
+    from dse.reading.source import open_source
 
-    database = existing_database(storage)
-    spec = load_spec(database, name)
     file = out or Path(f"{name}.html")
     if not file.resolve().parent.is_dir():
         raise SpecError(f"--out {file}: the folder does not exist; create it")
     from dse.reporting.html import html_report
 
-    text = html_report(load_optuna(database, name), database, spec)
+    with open_source(storage) as source:
+        text = html_report(source, existing_database(storage), name)
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -18,6 +18,7 @@ from dse.reporting.front import describe_params
 from dse.spec import StudySpec
 from dse.trial_reports import has_report, read_report
 from dse.trials import (
+    DUPLICATE_OF,
     ERROR,
     METRICS,
     NESTED_IN,
@@ -41,41 +42,79 @@ def explain_json(
     Raises:
         StudyError: There is no such trial, or it has no results.
     """
-    trials = study.get_trials(deepcopy=False)
-    if number >= len(trials):
+    trial = told_trial(study, spec, number)
+    original = original_of(study, spec, trial)
+    if has_report(study, original):
+        report = read_report(study, database, original)
+    else:
+        report = _report_again(database, spec, trial)
+    return explained_trial(spec, trial, report)
+
+
+def told_trial(study: optuna.Study, spec: StudySpec, number: int) -> FrozenTrial:
+    """A trial that came to a result; no other one is read.
+
+    Raises:
+        StudyError: There is no such trial, or it has no results.
+    """
+    storage = study._storage
+    try:
+        found = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    except KeyError:
+        count = storage.get_n_trials(study._study_id)
         raise StudyError(
-            f"study {spec.name!r} has no trial {number}; its trials are 0 to {len(trials) - 1}"
-            if trials
+            f"study {spec.name!r} has no trial {number}; its trials are 0 to {count - 1}"
+            if count
             else f"study {spec.name!r} has no trials yet"
-        )
-    trial = trials[number]
-    low = trial.user_attrs.get(RUNG_RESULT)
-    values = trial.values if low is None else low["values"]
-    if METRICS not in trial.user_attrs or values is None:
+        ) from None
+    trial = storage.get_trial(found)
+    if METRICS not in trial.user_attrs or _values(trial) is None:
         ruled_out = trial.user_attrs.get(RULED_OUT, {}).get("reason")
         reason = trial.user_attrs.get(ERROR, ruled_out)
         why = "" if reason is None else f": {reason}"
         raise StudyError(f"trial {number} has no results, it is {trial.state.name}{why}")
-    if METRICS in trial.user_attrs and not has_report(study, trial):
-        report = _report_again(database, spec, trial)
-    else:
-        report = read_report(study, database, trial)
+    return trial
+
+
+def original_of(study: optuna.Study, spec: StudySpec, trial: FrozenTrial) -> FrozenTrial:
+    """The trial whose report a trial has: that of which it is a copy, or itself."""
+    known = trial.user_attrs.get(DUPLICATE_OF)
+    return trial if known is None else told_trial(study, spec, known)
+
+
+def explained_trial(
+    spec: StudySpec, trial: FrozenTrial, report: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A trial with a result, and its report, as `dse explain --format json` prints them.
+
+    Args:
+        spec: Of its study.
+        trial: As `told_trial` gives it.
+        report: Costs by layer and component; empty where there is none.
+    """
+    low = trial.user_attrs.get(RUNG_RESULT)
     design = design_of(trial) or {}
     names = [objective.name for objective in spec.parsed_objectives()]
     return {
         "trial": trial.number,
         "params": dict(trial.params),
-        "values": dict(zip(names, values, strict=True)),
+        "values": dict(zip(names, _values(trial) or (), strict=True)),
         "fidelity": spec.budget.ladder()[-1] if low is None else low["fidelity"],
         **{name: design[name] for name in (PROMOTED_FROM, NESTED_IN) if name in design},
         "metrics": shown(trial.user_attrs[METRICS]),
         "feasible": is_feasible(trial),
         "constraints": dict(trial.constraints),
-        "layers": report["layers"],
-        "components": report["components"],
-        "nonzero_slice_ratios": report["nonzero_slice_ratios"],
+        "layers": report.get("layers", []),
+        "components": report.get("components", {}),
+        "nonzero_slice_ratios": report.get("nonzero_slice_ratios", []),
         "stages": trial.user_attrs.get(STAGES, {}),
     }
+
+
+def _values(trial: FrozenTrial) -> list[float] | None:
+    low = trial.user_attrs.get(RUNG_RESULT)
+    found: list[float] | None = trial.values if low is None else low["values"]
+    return found
 
 
 def _report_again(database: Database, spec: StudySpec, trial: FrozenTrial) -> Mapping[str, Any]:

@@ -1,35 +1,23 @@
-"""The importance of a study's knobs as JSON, as a table and as the bars of the HTML report."""
+"""The importance of a study's knobs as JSON, as a table, and for a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import numpy as np
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.table import Table
 
-from dse.importance import Importance, KnobImportance
+from dse.importance import MAX_RESULTS, Importance
 from dse.metrics import metric_name
-from dse.reporting.drill_down import Bar
-from dse.reporting.figures import metric_label
+from dse.reading.columns import TrialColumns
+from dse.reporting.labels import metric_label
 
 MAX_BARS = 12
 """Knobs of an objective that are shown; the others are summed up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportanceBars:
-    """One objective of the report.
-
-    Attributes:
-        title: The objective with its unit.
-        note: What was compared, or why there are no bars.
-        bars: A knob each, the most important first.
-    """
-
-    title: str
-    note: str
-    bars: tuple[Bar, ...]
 
 
 def importance_json(found: Sequence[Importance]) -> dict[str, Any]:
@@ -78,33 +66,48 @@ def importance_notes(found: Sequence[Importance]) -> list[str]:
     return [f"{', '.join(objectives)}: {note}" for note, objectives in notes.items()]
 
 
-def importance_bars(found: Sequence[Importance]) -> tuple[ImportanceBars, ...]:
-    """The bars of the HTML report."""
-    return tuple(
-        ImportanceBars(
-            title=metric_label(metric_name(each.objective)),
-            note=each.note,
-            bars=tuple(_bar(knob, each) for knob in each.knobs[:MAX_BARS]) + _others(each),
-        )
+def importance_view(found: Sequence[Importance]) -> list[dict[str, Any]]:
+    """The same for a page: for each objective its knobs, shares and notes."""
+    return [
+        {
+            "objective": each.objective,
+            "label": metric_label(metric_name(each.objective)),
+            "note": each.note,
+            "results": each.n_results,
+            "knobs": [
+                {"path": knob.path, "share": round(knob.share, 5), "results": knob.n_results}
+                for knob in each.knobs
+            ],
+        }
         for each in found
-    )
+    ]
 
 
-def _bar(knob: KnobImportance, of: Importance) -> Bar:
-    n = knob.n_results
-    return Bar(
-        name=knob.path,
-        value="" if n == of.n_results else f"{n} designs have it",
-        percent=f"{100 * knob.share:.1f} %",
-        width=f"{100 * knob.share / of.knobs[0].share:.1f}",
-    )
+def judged_trials(columns: TrialColumns) -> list[FrozenTrial]:
+    """Results as Optuna's trials, for `knob_importance`: of many, as many as it judges.
+
+    Only these are read, with their parameters and values.
+    """
+    rows = columns.results()
+    if len(rows) > MAX_RESULTS:
+        chosen = np.linspace(0, len(rows) - 1, MAX_RESULTS).round().astype(int)
+        rows = rows[chosen]
+    stored: dict[int, dict[str, tuple[BaseDistribution, float]]] = {r: {} for r in rows.tolist()}
+    sql = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
+    for row, name, value, text in columns.found(f"{sql} WHERE {{}} ORDER BY param_id", rows):
+        stored[row][name] = _distribution(text), value
+    values = columns.values_of(rows)
+    return [
+        create_trial(
+            state=TrialState.COMPLETE,
+            values=own,
+            params={name: of.to_external_repr(value) for name, (of, value) in knobs.items()},
+            distributions={name: of for name, (of, _) in knobs.items()},
+        )
+        for own, knobs in zip(values.tolist(), stored.values(), strict=True)
+    ]
 
 
-def _others(of: Importance) -> tuple[Bar, ...]:
-    others = of.knobs[MAX_BARS:]
-    if not others:
-        return ()
-    share = sum(knob.share for knob in others)
-    return (
-        Bar(name=f"{len(others)} others", value="", percent=f"{100 * share:.1f} %", width="0"),
-    )
+@cache
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)

@@ -21,8 +21,17 @@ from dse.evaluation import Job, Outcome
 from dse.importance import MIN_RESULTS, Importance, knob_importance
 from dse.launching.driver import drive
 from dse.objectives import Objective
-from dse.reporting.html import html_report
-from dse.reporting.importance import MAX_BARS, importance_bars, importance_json, importance_table
+from dse.reading.columns import TrialColumns
+from dse.reading.source import open_source
+from dse.reading.studies import read_study
+from dse.reporting import importance as judging
+from dse.reporting.importance import (
+    MAX_BARS,
+    importance_json,
+    importance_table,
+    importance_view,
+    judged_trials,
+)
 from dse.resuming import driving, load_optuna, load_spec
 from dse.spec import StudySpec
 from dse.trials import DUPLICATE_OF
@@ -192,7 +201,7 @@ def test_large_studies_are_judged_by_evenly_chosen_designs(
     assert found.knobs[0].path == "slope"
 
 
-def test_the_table_and_the_bars_sum_up_what_they_do_not_show() -> None:
+def test_the_table_sums_up_what_it_does_not_show() -> None:
     rng = np.random.default_rng(1)
     domains = {f"k{i:02}": FloatDistribution(0.0, 1.0) for i in range(MAX_BARS + 3)}
     trials = []
@@ -202,12 +211,15 @@ def test_the_table_and_the_bars_sum_up_what_they_do_not_show() -> None:
             create_trial(params=params, distributions=dict(domains), values=[params["k05"]])
         )
     found = knob_importance(trials, [ENERGY], domains)
-    (bars,) = importance_bars(found)
-    assert bars.title == "energy (µJ)"
-    assert len(bars.bars) == MAX_BARS + 1
-    assert (bars.bars[0].name, bars.bars[0].width) == ("k05", "100.0")
-    assert bars.bars[-1].name == "3 others"
-    assert sum(float(b.percent.removesuffix(" %")) for b in bars.bars) == pytest.approx(100, abs=1)
+    (told,) = importance_view(found)
+    assert told["label"] == "energy (µJ)"
+    assert told["results"] == 40
+    assert len(told["knobs"]) == MAX_BARS + 3
+    assert told["knobs"][0] == {
+        "path": "k05",
+        "share": pytest.approx(found[0].knobs[0].share, abs=1e-5),
+        "results": 40,
+    }
     table = importance_table(found)
     assert table is not None
     assert table.row_count == MAX_BARS + 1
@@ -287,29 +299,17 @@ def test_explain_says_when_there_are_too_few_designs(database: Database) -> None
     ) in explain(database, "few")
 
 
-def section(database: Database, name: str) -> str:
-    text = html_report(load_optuna(database, name), database, load_spec(database, name))
-    found = re.search(r'<section id="importance">.*?</section>', text, re.DOTALL)
-    assert found is not None
-    return found.group()
-
-
-def test_the_report_has_a_bar_for_each_knob_and_objective(database: Database) -> None:
-    text = section(database, "small")
-    assert "Importance of the knobs" in text
-    parts = text.split("<h3>")[1:]
-    assert [part.split("</h3>")[0] for part in parts] == ["accuracy", "energy (µJ)"]
-    for part in parts:
-        names = re.findall(r"<span>([^<]+)</span><i style=", part)
-        assert {"regularizer", "adc.bits.slice0", "regularizer.l1.strength"} <= set(names)
-        widths = [float(w) for w in re.findall(r'style="width:([\d.]+)%"', part)]
-        assert max(widths) == widths[0] == 100.0
+def test_trials_read_by_column_are_judged_as_those_of_optuna(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(database, "small")
+    free = spec.design_space().free()
     trials = load_optuna(database, "small").trials
-    with_l1 = sum("regularizer.l1.strength" in t.params for t in trials)
-    assert f"{with_l1} designs have it" in text
-
-
-def test_the_report_says_when_there_are_too_few_designs(database: Database) -> None:
-    text = section(database, "few")
-    assert "5 designs are evaluated, too few to tell which knobs matter" in text
-    assert "<i style=" not in text
+    for most in (importance.MAX_RESULTS, 20):
+        monkeypatch.setattr(importance, "MAX_RESULTS", most)
+        monkeypatch.setattr(judging, "MAX_RESULTS", most)
+        expected = knob_importance(trials, spec.parsed_objectives(), free)
+        with open_source(str(database.storage.url)) as source:
+            read = judged_trials(TrialColumns(source, read_study(source, "small")))
+        assert len(read) == min(most, 25)
+        assert knob_importance(read, spec.parsed_objectives(), free) == expected
