@@ -46,6 +46,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise SpecError(f"{path.name}{at}: is not valid YAML: {problem}") from None
+    except ValueError as error:  # a date or a number that cannot be
+        raise SpecError(f"{path.name}: is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise SpecError(
             f"{path.name}: a study file is a mapping with name, task, space and objectives; "

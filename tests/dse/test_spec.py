@@ -140,6 +140,7 @@ def test_a_mistake_names_its_place_and_what_should_hold(
         ("name: a\nname: b\n", r"study\.yaml:2:1: is not valid YAML: 'name' stands twice"),
         ("1: a\n", r"a key is text, got 1"),
         ("name: !!python/object/apply:os.system [echo]\n", r"is not valid YAML"),
+        ("name: a\nwhen: 2026-99-99\n", r"is not valid YAML: month must be"),
     ],
 )
 def test_broken_yaml_says_where(tmp_path: Path, text: str, message: str) -> None:

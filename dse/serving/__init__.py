@@ -1,0 +1,1 @@
+"""`dse serve`: studies in a browser, and an API to them."""
