@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test check format clean
+.PHONY: setup run test check format docs clean
 
 setup: $(STAMP)
 
@@ -26,9 +26,13 @@ check: setup
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The site: build/site/index.html"
+
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .dse dse.db dse.db-wal dse.db-shm quickstart.html
+	rm -rf $(VENV) .dse dse.db dse.db-wal dse.db-shm quickstart.html build/site

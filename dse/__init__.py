@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 def load(name: str, *, storage: str | None = None) -> LoadedStudy:
     """A study to look at in Python or a notebook.
 
-    Example:
+    Examples:
         >>> import dse
-        >>> study = dse.load("quickstart")  # doctest: +SKIP
-        >>> study.front()  # doctest: +SKIP
+        >>> study = dse.load("quickstart")
+        >>> list(study.front())[:2]
+        ['accuracy', 'energy_uj']
 
     Args:
         name: Of the study.

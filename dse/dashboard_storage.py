@@ -28,14 +28,14 @@ class DashboardStorage(RDBStorage):
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """With the list."""
-        return _with_list(super().get_trial(trial_id))
+        return with_list(super().get_trial(trial_id))
 
     def _get_trials(self, *arguments: Any, **named: Any) -> list[FrozenTrial]:
-        return [_with_list(trial) for trial in super()._get_trials(*arguments, **named)]
+        return [with_list(trial) for trial in super()._get_trials(*arguments, **named)]
 
 
-def _with_list(trial: FrozenTrial) -> FrozenTrial:
-    """A trial that was just read, for nobody else."""
+def with_list(trial: FrozenTrial) -> FrozenTrial:
+    """The trial itself; what its constraints are does not change."""
     if trial.constraints and _CONSTRAINTS not in trial.system_attrs:
         named = sorted(trial.constraints.items())
         trial.system_attrs = {**trial.system_attrs, _CONSTRAINTS: [value for _, value in named]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from dse.errors import SpecError
 
@@ -81,6 +82,7 @@ def spellings() -> dict[str, MetricName]:
     return found
 
 
+@cache
 def shown_name(si: str) -> MetricName:
     """The spelling that reports use: microjoule, microsecond, square millimetre."""
     base, _, unit = si.rpartition("_")

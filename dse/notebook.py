@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from dse.reading.source import Source
 
 
+_ROWS = 60
+"""A front that is longer is cut in the middle where a notebook shows the study."""
+
+
 class LoadedStudy:
     """A study to look at; every call reads what its database holds by then.
 
@@ -156,7 +160,8 @@ class LoadedStudy:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(repr(self)[1:-1])}</p>{self.front().to_html(notebook=True)}"
+        front = self.front().to_html(notebook=True, max_rows=_ROWS)
+        return f"<p>{escape(repr(self)[1:-1])}</p>{front}"
 
     def _source(self) -> AbstractContextManager[Source]:
         return open_source(self.storage)

@@ -25,6 +25,8 @@ COMMANDS = {
     "compare": "dse.cli.compare:compare",
     "explain": "dse.cli.explain:explain",
     "report": "dse.cli.report:report",
+    "dashboard": "dse.cli.dashboard:dashboard",
+    "serve": "dse.cli.serve:serve_command",
     "sweep": "dse.cli.sweep:sweep_command",
     "export": "dse.cli.export:export",
     "copy": "dse.cli.copy:copy",

@@ -6,6 +6,7 @@ from dse.cli.console import make_console
 from dse.cli.options import (
     STORAGE_DEFAULT,
     AddressOption,
+    JoinOption,
     LaunchOption,
     LogFormat,
     LogFormatOption,
@@ -28,6 +29,7 @@ def resume(
     launch: LaunchOption = None,
     address: AddressOption = None,
     workers: WorkersOption = None,
+    join: JoinOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     metrics_port: MetricsPortOption = None,
     storage: StorageOption = STORAGE_DEFAULT,
@@ -38,7 +40,7 @@ def resume(
     """
     spec = override(
         load_spec(existing_database(storage), name),
-        Overrides(trials=trials, launch=launch, address=address, workers=workers),
+        Overrides(trials=trials, launch=launch, address=address, workers=workers, join=join),
     )
     from dse.cli.running import run_spec  # torch takes a second to import
 

@@ -11,6 +11,7 @@ from dse.cli.console import make_console
 from dse.cli.options import (
     STORAGE_DEFAULT,
     AddressOption,
+    JoinOption,
     LaunchOption,
     LogFormat,
     LogFormatOption,
@@ -21,8 +22,8 @@ from dse.cli.options import (
     WorkersOption,
 )
 from dse.cli.overrides import Overrides, override
+from dse.cli.study_files import read_study_file
 from dse.reporting.describe import describe_spec
-from dse.spec import StudySpec
 
 
 def run(
@@ -32,6 +33,7 @@ def run(
     launch: LaunchOption = None,
     address: AddressOption = None,
     workers: WorkersOption = None,
+    join: JoinOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change an entry of the study file."),
@@ -49,8 +51,8 @@ def run(
     """
     console = make_console()
     spec = override(
-        StudySpec.from_yaml(study_file, set_ or ()),
-        Overrides(trials=trials, launch=launch, address=address, workers=workers),
+        read_study_file(study_file, set_ or ()),
+        Overrides(trials=trials, launch=launch, address=address, workers=workers, join=join),
     )
     if dry_run:
         console.print(describe_spec(spec))

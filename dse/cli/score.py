@@ -27,7 +27,9 @@ def score(
     Example: dse score quickstart-3
     """
     from dse.exporting.design import score as evaluate  # torch takes a second to import
+    from dse.plugins import search_here
 
+    search_here((Path.cwd(),))
     found = evaluate(folder, data_folder=data)
     design = found.design
     if format_ == TextFormat.JSON:

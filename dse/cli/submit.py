@@ -21,8 +21,8 @@ from dse.cli.options import (
     WorkersOption,
 )
 from dse.cli.overrides import Overrides, override
+from dse.cli.study_files import read_study_file
 from dse.errors import LaunchError, SpecError, StorageError
-from dse.spec import StudySpec
 from dse.spec_yaml import read_yaml
 
 _SHOWN = 5
@@ -80,7 +80,7 @@ def submit(
     """
     console = make_console(wrap=False)
     spec = override(
-        StudySpec.from_yaml(study_file, set_ or ()), Overrides(trials=trials, workers=workers)
+        read_study_file(study_file, set_ or ()), Overrides(trials=trials, workers=workers)
     )
     shown = _check_storage(storage, home)
     _check_places(study_file)

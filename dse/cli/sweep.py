@@ -11,9 +11,9 @@ import typer
 
 from dse.cli.console import make_console
 from dse.cli.options import STORAGE_DEFAULT, StorageOption, TextFormat, existing_database
+from dse.cli.study_files import read_study_file
 from dse.errors import SpecError
 from dse.resuming import load_spec
-from dse.spec import StudySpec
 from hw_models.sweep.sweep import MOST_DESIGNS, OBJECTIVES, sweep
 
 _ROWS = 20
@@ -62,7 +62,7 @@ def sweep_command(
     in_file = study.endswith((".yaml", ".yml"))
     if network.isdecimal():
         database = existing_database(storage)
-        name = StudySpec.from_yaml(Path(study)).name if in_file else study
+        name = read_study_file(Path(study)).name if in_file else study
         spec = load_spec(database, name)
         swept = trial_network(spec, database, int(network))
     else:
@@ -71,7 +71,7 @@ def sweep_command(
                 f"a checkpoint is swept under a study file, got study {study!r} and {network!r}; "
                 "name the file, or the number of a trial"
             )
-        spec = StudySpec.from_yaml(Path(study))
+        spec = read_study_file(Path(study))
         swept = checkpoint_network(spec, Path(network))
     spaces = hardware_spaces(swept.point, space or ())
     console = make_console()

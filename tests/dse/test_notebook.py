@@ -73,12 +73,12 @@ def test_a_given_reference_point_changes_the_hypervolume(study: LoadedStudy) -> 
 def test_a_plot_has_the_objectives_on_its_axes(study: LoadedStudy, tmp_path: Path) -> None:
     figure = study.plot()
     (axes,) = figure.axes
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("energy_uj", "accuracy")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("energy (µJ)", "accuracy (fraction)")
     drawn = sum(len(np.asarray(points.get_offsets())) for points in axes.collections)
-    assert drawn == 12 + len(study.front())
+    assert drawn == 12
     figure.savefig(tmp_path / "front.png")
     assert (tmp_path / "front.png").stat().st_size > 5000
-    assert study.plot("area_mm2", "adc.bits.slice3").axes[0].get_xlabel() == "area_mm2"
+    assert study.plot("area_mm2", "adc.bits.slice3").axes[0].get_xlabel() == "area (mm²)"
     with pytest.raises(SpecError, match=r"numbers on its axes, such as accuracy,"):
         study.plot("regularizer")
 
@@ -94,6 +94,16 @@ def test_what_a_person_sees_says_where_the_study_stands(study: LoadedStudy) -> N
     assert "Pareto front of small" in printed.getvalue()
     number = int(study.front().index[0])
     assert study.explain(number)["trial"] == number
+
+
+def test_names_are_no_markup(study: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    front = study.front().rename(columns={"accuracy": "<script>1</script>"})
+    monkeypatch.setattr(LoadedStudy, "__repr__", lambda self: "<study <b>x</b>>")
+    monkeypatch.setattr(study, "front", lambda: front)
+    page = study._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;1&lt;/script&gt;" in page
+    assert "study &lt;b&gt;x&lt;/b&gt;" in page
 
 
 def test_a_study_without_results_has_an_empty_front(url: str) -> None:

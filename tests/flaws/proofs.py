@@ -89,9 +89,22 @@ PROOFS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     14: (
         "the dashboard sees no constraints: infeasible designs look optimal",
-        ("flaws/test_database_flaws.py::test_a_dashboard_finds_the_constraints",),
+        (
+            "flaws/test_database_flaws.py::test_a_dashboard_finds_the_constraints",
+            "dse/dashboard/test_dashboard.py::"
+            "test_best_trials_are_feasible_and_those_of_our_front",
+        ),
     ),
-    15: ("the dashboard at scale: quadratic front, the whole study on each poll", ()),
+    15: (
+        "the dashboard at scale: quadratic front, the whole study on each poll",
+        (
+            "flaws/test_scale_flaws.py::test_a_dashboard_answers_for_ten_thousand_trials",
+            "dse/dashboard/test_dashboard.py::"
+            "test_a_page_is_told_only_what_it_lacks_and_changes_are_seen",
+            "dse/dashboard/test_dashboard.py::"
+            "test_of_a_large_study_the_last_trials_and_the_front_are_shown",
+        ),
+    ),
     16: (
         "no pruning with several objectives",
         (
@@ -101,6 +114,3 @@ PROOFS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """By number: what the stock stack does, and our tests."""
-
-OPEN = (15,)
-"""Not answered yet: it concerns `dse dashboard`."""

@@ -1,0 +1,1 @@
+"""What the documents show runs as it stands there."""
