@@ -181,8 +181,9 @@ def extremes(losses: Array) -> list[int]:
 def shortfall(losses: Array, front: Array) -> float:
     """By how much a design would have to improve in every objective to be beaten no more.
 
-    In parts of the front's range: the additive epsilon indicator (E. Zitzler et al., "Performance
-    Assessment of Multiobjective Optimizers", IEEE Trans. Evol. Comput. 7(2), 2003); 0 on the
+    In parts of the front's range, and of its value where it has none: the additive epsilon
+    indicator (E. Zitzler et al., "Performance Assessment of Multiobjective Optimizers", IEEE
+    Trans. Evol. Comput. 7(2), 2003); 0 on the
     front.
 
     Shapes:
@@ -206,6 +207,7 @@ def short_of(losses: Array, front: Array) -> tuple[float, int | None]:
         return 0.0, None
     low = front.min(axis=0)
     span = front.max(axis=0) - low
-    gains = ((losses - front) / np.where(span > 0, span, 1.0)).min(axis=1)
+    alone = np.where(low != 0, np.abs(low), 1.0)
+    gains = ((losses - front) / np.where(span > 0, span, alone)).min(axis=1)
     best = int(gains.argmax())
     return (float(gains[best]), best) if gains[best] > 0 else (0.0, None)

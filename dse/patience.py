@@ -118,6 +118,7 @@ class PatientStorage(QuickStorage):
                 done = super(PatientStorage, self).set_trial_state_values(trial_id, state, values)
             except UpdateFinishedTrialError:
                 if tries > 1 and super(PatientStorage, self).get_trial(trial_id).state == state:
+                    self._pending.pop(trial_id, None)
                     return True
                 raise
             return done or (tries > 1 and state == TrialState.RUNNING)

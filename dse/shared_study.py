@@ -53,7 +53,6 @@ class SharedStudy(Study):
         lease: str,
     ) -> None:
         self._lock = lock
-        self._own: set[int] = set()
         self._settled: set[int] = set()
         self._elsewhere: dict[int, str] = {}
         self._beats: dict[str, tuple[float, float]] = {}
@@ -80,11 +79,12 @@ class SharedStudy(Study):
                 self._take_in()
                 if not super().wants(self._budget):
                     return None
+                running, counted = set(self._running), set(self._counted)
                 try:
                     job = super().ask()
                 except UpdateFinishedTrialError as error:  # another driver reclaimed it
                     _logger.warning("the lock was lost while a design was asked: %s", error)
-                    self._forget_finished()
+                    self._running, self._counted = running, counted
                     continue
                 if job is None or self._lock.is_still_held():
                     return job
@@ -99,6 +99,9 @@ class SharedStudy(Study):
         """
         with self._lock.held():
             try:
+                self._forget_finished()
+                if job.number not in self._open:
+                    raise UpdateFinishedTrialError(f"trial {job.number} is finished")
                 super().tell(job, outcome)
             except UpdateFinishedTrialError:
                 raise StudyError(
@@ -120,13 +123,16 @@ class SharedStudy(Study):
         for digest, followers in self._followers.items():
             for number in followers:
                 _logger.info("trial %d is a design that another driver evaluates", number)
-                fail(self.optuna, number, reason=f"proposed twice; {digest} runs elsewhere")
+                try:
+                    fail(self.optuna, number, reason=f"proposed twice; {digest} runs elsewhere")
+                except Exception as error:  # the other drivers, or the next one, end it
+                    _logger.warning("trial %d was not ended: %s", number, error)
         self._followers.clear()
 
     def _take_in(self) -> None:
         """Learn what the other drivers did, and take over from those that died."""
         self._looked = time.monotonic()
-        self._own.update(self._open)
+        self._forget_finished()
         self._bury_the_dead()
         trials = self.trials()
         for trial in trials:
@@ -140,9 +146,9 @@ class SharedStudy(Study):
     def _note(self, trial: FrozenTrial) -> None:
         if trial.state.is_finished():
             self._settled.add(trial.number)
-        if trial.number in self._own:
-            return
         design = design_of(trial)
+        if design is not None and design.get(DRIVER) == self.lease:
+            return
         if trial.state == TrialState.RUNNING:
             if design is not None and DUPLICATE_OF not in trial.user_attrs:
                 self._elsewhere[trial.number] = design["digest"]
@@ -171,10 +177,8 @@ class SharedStudy(Study):
 
     def _is_dead(self, key: str, lease: dict[str, Any]) -> bool:
         """Whether a driver is gone: its process, or, elsewhere, its beat for a minute of ours."""
-        if is_live(lease):
-            return False
         if lease["host"] == socket.gethostname():
-            return True
+            return not is_live(lease)
         now = time.monotonic()
         beat, since = self._beats.get(key, (None, now))
         if beat != lease["beat"]:
@@ -184,5 +188,8 @@ class SharedStudy(Study):
 
     def _forget_finished(self) -> None:
         """Drop what is open here and was ended by another driver."""
-        for number in [n for n in self._open if self.trials()[n].state.is_finished()]:
+        trials = self.trials()
+        for number in [n for n in self._open if trials[n].state.is_finished()]:
             del self._open[number]
+        for followers in self._followers.values():
+            followers[:] = [number for number in followers if number in self._open]

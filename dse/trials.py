@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.trial_attributes import DESIGN as DESIGN
@@ -67,9 +68,13 @@ def requeue(study: optuna.Study, number: int, *, reason: str, attempt: int) -> N
     trial = trials[number]
     design = design_of(trial)
     assert design is not None, "only a trial that was drawn to its end has a design"
+    if trial.state.is_finished():
+        raise UpdateFinishedTrialError(f"trial {number} is {trial.state.name} already")
     waiting = any((design_of(t) or {}).get(RETRY_OF) == number for t in trials[number:])
     if not waiting:
         again = {**design, "attempt": attempt, RETRY_OF: number}
         again.pop(DRIVER, None)
-        study.enqueue_trial(trial.params, user_attrs={DESIGN: again})
+        # One that died while it was asked has no parameters yet, but those that it was given.
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        study.enqueue_trial(params, user_attrs={DESIGN: again})
     fail(study, number, reason=reason, lost=True)

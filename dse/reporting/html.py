@@ -16,7 +16,7 @@ from dse.errors import StudyError
 from dse.reading.source import Source
 from dse.reporting import front_end
 from dse.reporting.designs import DesignViews
-from dse.reporting.labels import number
+from dse.reporting.labels import finite, number
 from dse.reporting.views import study_view
 
 MAX_DRILL_DOWNS = 150
@@ -138,7 +138,7 @@ def _printed(view: dict[str, Any]) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     """JSON that ends no element that it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(finite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from dse.metrics import MetricName
 
@@ -49,3 +50,14 @@ def metric_text(metric: MetricName, value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.4f}" if metric.si.startswith("accuracy") else number(value)
+
+
+def finite(value: Any) -> Any:
+    """The same with None for infinities and NaN, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return value

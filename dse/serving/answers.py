@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from dse.errors import DseError, LaunchError, StorageError, StudyError
+from dse.reporting.labels import finite
 from hw_models.errors import HardwareError
 
 STATUS: Mapping[type[Exception], int] = {StudyError: 404, LaunchError: 409, StorageError: 503}
@@ -29,17 +29,7 @@ class JSON(Response):
         try:
             return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
         except ValueError:
-            return json.dumps(_finite(content), separators=(",", ":")).encode()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
+            return json.dumps(finite(content), separators=(",", ":")).encode()
 
 
 def answer_errors(app: FastAPI) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from dse.errors import StudyError
 from dse.lease import ATTRIBUTE, SHARED, STOP, live_leases
@@ -14,6 +17,8 @@ from dse.reading.studies import StoredStudy, read_study
 
 _LEAST_AGE_S = 0.4
 _MOST_AGE_S = 10.0
+_MOST_KNOWN = 32
+_VERSIONS = itertools.count()
 
 Result = TypeVar("Result")
 
@@ -31,7 +36,8 @@ class LiveStudy:
         source: The database.
         study: Its attributes, as they were last read.
         columns: Of its trials.
-        version: Grows with every change that was seen.
+        version: Grows with every change that was seen; no two states of a study in this process
+            have the same.
 
     Raises:
         StudyError: There is no such study.
@@ -39,7 +45,7 @@ class LiveStudy:
 
     def __init__(self, source: Source, name: str) -> None:
         self.source = source
-        self.version = 0
+        self.version = next(_VERSIONS)
         self._name = name
         self._known: dict[Hashable, Any] = {}
         self._read_at = time.monotonic()
@@ -47,6 +53,7 @@ class LiveStudy:
         source.moment()
         self.study: StoredStudy = read_study(source, name)
         self.columns = TrialColumns(source, self.study)
+        self._began = self._first_trial()
 
     def refresh(self) -> None:
         """Read what is new; not more often than what is computed from it takes.
@@ -62,12 +69,15 @@ class LiveStudy:
         changed = self.columns.refresh()
         self.study = read_study(self.source, self._name)
         self._read_at = time.monotonic()
-        if self.study.study_id != before.study_id:  # deleted, and made anew
+        began, self._began = self._began, self._first_trial()
+        anew = self.study.study_id != before.study_id or (began and began != self._began)
+        if anew:  # deleted, and made again; SQLite gives the same keys once more
             self.columns = TrialColumns(self.source, self.study)
+            self._began = self._first_trial()
         elif not len(changed) and self.study.user_attrs == before.user_attrs:
             return
         self.columns.study = self.study
-        self.version += 1
+        self.version = next(_VERSIONS)
         self._known.clear()
         self._cost_s = 0.0
 
@@ -77,7 +87,18 @@ class LiveStudy:
             began = time.monotonic()
             self._known[key] = compute()
             self._cost_s += time.monotonic() - began
-        return cast("Result", self._known[key])
+        found = self._known[key]
+        while len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return cast("Result", found)
+
+    def _first_trial(self) -> list[tuple[Any, ...]]:
+        """Of the first trial what no other one has; nothing while there is none."""
+        if not len(self.columns):
+            return []
+        first = int(self.columns.ids(np.arange(1))[0])
+        sql = "SELECT study_id, datetime_start FROM trials WHERE trial_id = "
+        return [row for row in self.source.rows(f"{sql}{first}") if row[1] is not None]
 
     @property
     def drivers(self) -> list[dict[str, Any]]:

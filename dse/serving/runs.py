@@ -104,7 +104,7 @@ class ProcessLauncher:
         self._storage = storage
         self._home = home
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._own: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(
@@ -167,6 +167,10 @@ class ProcessLauncher:
 
     def find(self, name: str) -> Run | None:
         """See `Launcher`."""
+        with self._lock:
+            return self._find(name)
+
+    def _find(self, name: str) -> Run | None:
         run = self._read(name)
         if run is None or not run.alive:
             return run

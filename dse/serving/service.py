@@ -163,6 +163,8 @@ class Service:
             return f"asked the process that starts {name!r} to end" if ended else "it has ended"
         if found.state is None or (found.run is not None and not found.version):
             raise LaunchError(f"nobody runs study {name!r}: there is nothing to stop")
+        if not pause and found.state == "finished":
+            raise LaunchError(f"study {name!r} has finished: there is nothing to cancel")
         return await asyncio.to_thread(self._stops.ask, name, pause=pause)
 
     async def require_result(self, name: str, trial: int) -> None:

@@ -8,7 +8,7 @@ import time
 
 from dse.database import Database, open_database, storage_errors
 from dse.errors import LaunchError
-from dse.lease import ATTRIBUTE, SHARED, STOP, live_leases, whose
+from dse.lease import ATTRIBUTE, SHARED, STOP, is_live, live_leases, whose
 from dse.resuming import load_optuna
 from dse.serving.state import PAUSE
 
@@ -53,7 +53,8 @@ class Stops:
             if live:
                 return f"asked to stop: {', '.join(map(whose, live.values()))}"
             for key, lease in study.user_attrs.items():
-                if lease and (key == ATTRIBUTE or key.startswith(SHARED)):
+                is_lease = key == ATTRIBUTE or key.startswith(SHARED)
+                if is_lease and not is_live(lease or {}):
                     study.set_user_attr(key, None)  # of a process that is gone
         return f"study {name!r} is cancelled; nobody ran it"
 

@@ -20,6 +20,7 @@ from dse.spec import StudySpec
 
 FILE = "study.yaml"
 _DEPTH, _ENTRIES = 20, 20_000
+_PLAIN = 1000
 _WIDTH = 110
 _PLUGINS = ("task", "fixed", "space", "points", "sampler")
 """Sections in which a name may be `module:attribute`."""
@@ -102,6 +103,15 @@ def _read(text: str) -> dict[str, Any]:
                 raise SpecError(
                     f"{FILE}:{line}: a study file that is sent to the "
                     f"server has no references, got *{event.anchor}; write the value out"
+                )
+            if (
+                isinstance(event, yaml.ScalarEvent)
+                and event.style is None
+                and len(event.value) > _PLAIN
+            ):
+                raise SpecError(
+                    f"{FILE}: a value without quotes has at most {_PLAIN} characters, got "
+                    f"{len(event.value)}; quote a longer text"
                 )
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1

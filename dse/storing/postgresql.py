@@ -25,10 +25,11 @@ _CONNECTING: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": _SILENCE_MS,
     "application_name": "dse",
-    "options": f"-c lock_timeout={_LOCK_TIMEOUT_MS}",
+    "options": f"-c lock_timeout={_LOCK_TIMEOUT_MS} -c tcp_keepalives_idle=30"
+    " -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
 }
-"""A host that vanished is noticed after half a minute; a lock is waited for a minute, as with
-SQLite. Parameters that stand in the URL win."""
+"""A host that vanished is noticed after half a minute, by both sides: its locks are free then. A
+lock is waited for a minute, as with SQLite. Parameters that stand in the URL win."""
 
 
 def with_driver(parsed: URL, shown: str) -> URL:

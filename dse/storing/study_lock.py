@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import filelock
@@ -32,7 +33,7 @@ class StudyLock:
     """Held while a study is opened; and, where drivers share it, while one asks or tells.
 
     In PostgreSQL it is an advisory lock of a connection, which the server takes back from a
-    process that dies; beside SQLite a locked file in the folder for large files.
+    process that dies; beside an SQLite file a locked one, under `.dse/locks`.
 
     Args:
         database: Where the study lives, or will.
@@ -74,12 +75,13 @@ class StudyLock:
         return True
 
     def _file(self) -> filelock.BaseFileLock:
-        folder = self._database.home / "locks"
+        file = self._database.storage.engine.url.database
+        folder = Path(file).resolve().parent / ".dse" if file else self._database.home
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{folder}: cannot be made: {error}") from error
-        return filelock.FileLock(folder / f"{self._key & (2**64 - 1):016x}", timeout=-1)
+            raise StorageError(f"{folder / 'locks'}: cannot be made: {error}") from error
+        return filelock.FileLock(folder / "locks" / f"{self._key & (2**64 - 1):016x}", timeout=-1)
 
     def _take(self) -> None:
         since = warned = time.monotonic()

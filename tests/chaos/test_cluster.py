@@ -133,7 +133,7 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
     """From a folder with a checkpoint that stays, to exactly the designs that were wanted."""
     home = tmp_path / "home"
     home.mkdir()
-    study = {**STUDY, "launch": "ray", "budget": {"trials": 10, "epochs": 2}, "sampler": "random"}
+    study = {**STUDY, "launch": "ray", "budget": {"trials": 30, "epochs": 2}, "sampler": "random"}
     file = home / "tiny.yaml"
     file.write_text(yaml.safe_dump(study))
     (home / "old.safetensors").write_bytes(b"weights")

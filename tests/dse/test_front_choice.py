@@ -112,14 +112,20 @@ def test_the_best_in_an_objective_is_the_best_of_equals() -> None:
 def test_a_design_that_improves_by_its_shortfall_is_beaten_no_more(points: np.ndarray) -> None:
     own, others = points[0], points[1:]
     front = others[non_dominated(others)]
-    span = front.max(axis=0) - front.min(axis=0)
-    better = own - shortfall(own, front) * np.where(span > 0, span, 1.0)
+    low, span = front.min(axis=0), np.ptp(front, axis=0)
+    unit = np.where(span > 0, span, np.where(low != 0, np.abs(low), 1.0))
+    better = own - shortfall(own, front) * unit
     beaten = (front <= better - 1e-9).all(axis=1)
     assert not beaten.any()
     if shortfall(own, front) > 0:
         assert (front < own).all(axis=1).any()
-        almost = own - 0.9 * shortfall(own, front) * np.where(span > 0, span, 1.0)
+        almost = own - 0.9 * shortfall(own, front) * unit
         assert (front < almost).all(axis=1).any()
+
+
+def test_without_a_range_the_shortfall_is_a_part_of_the_value() -> None:
+    for unit in (1.0, 1e-6):  # whatever the objective is written in
+        assert shortfall(np.array([5.0]) * unit, np.array([[2.0]]) * unit) == pytest.approx(1.5)
 
 
 def test_conditions_narrow_what_the_front_is_taken_of(url: str) -> None:

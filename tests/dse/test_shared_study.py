@@ -23,7 +23,7 @@ import dse.lease
 import dse.shared_study
 from dse.database import Database, open_database
 from dse.errors import StudyError
-from dse.evaluation import Failure
+from dse.evaluation import Failure, RuledOut
 from dse.launching.driver import drive
 from dse.lease import ATTRIBUTE, ask_to_stop, live_leases, mine, take
 from dse.resuming import driving, load_optuna
@@ -160,6 +160,31 @@ def test_what_a_dead_driver_ran_is_run_by_the_others(database: Database) -> None
         with pytest.raises(StudyError, match=r"drivers took trial 0 over, .*its result is dropp"):
             one.tell(lost, made_up(lost.point))
         two.tell(again, made_up(again.point))
+
+
+def test_a_given_design_whose_driver_died_while_asking_keeps_its_parameters(
+    database: Database,
+) -> None:
+    given = {"regularizer": "none", "adc.bits": 8}
+    with drivers(database, 2, points=[given]) as (one, two):
+        popped = one.optuna.ask()  # and dies before anything else is written
+        one.optuna.set_user_attr(one.lease, {**mine(), "pid": 2**22 + 1})
+        again = two.ask()
+        assert again is not None
+        assert again.number != popped.number
+        assert again.point.adc.bits == (8, 8, 8, 8)
+        assert again.point.digest() == design_of(trials(database)[again.number])["digest"]
+
+
+def test_designs_that_are_ruled_out_are_counted_once(database: Database) -> None:
+    with drivers(database, 2) as (one, two):
+        for study in (one, one, two):
+            job = study.ask()
+            assert job is not None
+            study.tell(job, RuledOut(reason="x", violations={"x": 1.0}, trained=False, seconds=0))
+        one.wants(12)
+        two.wants(12)
+        assert (one.ruled_out_in_a_row, two.ruled_out_in_a_row) == (3, 3)
 
 
 def test_a_driver_on_another_host_is_dead_when_its_beat_stands_still(

@@ -3,10 +3,10 @@
 
 (() => {
   const dse = window.dseViews;
-  const CONDITION = /^([\w.@-]+)(<=|>=|==|!=|<|>)(\S+)$/;
+  const CONDITION = /^([\w.@-]+)(<=|>=|==|!=|=|<|>)(\S+)$/;
   const SIGNS = {
     "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
-    "==": (a, b) => a === b, "!=": (a, b) => a !== b,
+    "==": (a, b) => a === b, "!=": (a, b) => a !== b, "=": (a, b) => a === b,
   };
 
   dse.Model = class {
@@ -145,7 +145,9 @@
     command() {
       const quoted = [...this.ranges].flatMap(([id, range]) => {
         if (range.words) {
-          return range.words.size === 1 ? [`${id}==${[...range.words][0]}`] : [];
+          if (range.words.size === 1) return [`${id}==${[...range.words][0]}`];
+          return this.column.get(id).words.filter((word) => !range.words.has(word))
+            .map((word) => `${id}!=${word}`);
         }
         return [`${id}>=${Number(range.low.toPrecision(6))}`,
           `${id}<=${Number(range.high.toPrecision(6))}`];
