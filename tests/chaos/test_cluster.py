@@ -160,7 +160,8 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
     assert again.returncode == 0, again.stdout + again.stderr
     trials = trials_of(storage, "tiny")
     check_whole(
-        [{"state": t.state.name, "params": t.params, "user": t.user_attrs} for t in trials]
+        [{"state": t.state.name, "params": t.params, "user": t.user_attrs} for t in trials],
+        designs=30,
     )
     assert {t.user_attrs[ERROR] for t in trials if LOST in t.user_attrs} <= {
         "driver lost",
