@@ -5,7 +5,7 @@
 SETTINGS is JSON, settings by sampler. Every driver is a process of its own, forked from this one,
 which has loaded what they need; it is killed by SIGKILL. Prints a JSON line for each sampler:
 `whole` and `broken`, parameters and values of the completed designs in the order of their draws;
-`kills`; `lost`, how many trials the kills cost; `open`, trials left running or waiting.
+`lost`, how many trials the kills cost; `open`, trials left running or waiting.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dse.evaluation import Job, Outcome
 from dse.launching.driver import drive
 from dse.plugins import load
 from dse.resuming import driving, load_optuna
@@ -30,12 +32,28 @@ from tests.dse.fakes import FakeExecutor, database_in, small_spec
 
 TRIALS = 12
 LIVES = 4
-"""Drivers of a broken study that are killed, if they have not finished before."""
+"""Drivers of a broken study that are killed."""
+MOST = TRIALS // LIVES - 1
+"""Evaluations that a driver ends at the most if it is to be killed."""
 
 STARTED = b"."
 
 
-def run(folder: Path, sampler: dict[str, Any], pipe: int) -> None:
+class Waiting(FakeExecutor):
+    """Ends so many evaluations, then waits in one: a kill that comes late finds a driver too."""
+
+    def __init__(self, evaluations: int) -> None:
+        super().__init__()
+        self._left = evaluations
+
+    def wait(self, timeout_s: float) -> Sequence[tuple[Job, Outcome]]:
+        if self._left == 0:
+            time.sleep(3600)
+        self._left -= 1
+        return super().wait(timeout_s)
+
+
+def run(folder: Path, sampler: dict[str, Any], pipe: int, executor: FakeExecutor) -> None:
     """Drive a study to its end and write down what came of it."""
     spec = small_spec(
         sampler=sampler,
@@ -45,7 +63,7 @@ def run(folder: Path, sampler: dict[str, Any], pipe: int) -> None:
     database = database_in(folder)
     with driving(database, spec) as study:
         os.write(pipe, STARTED)
-        drive(study, FakeExecutor(), trials=TRIALS, timeout_s=None, progress=lambda *_: None)
+        drive(study, executor, trials=TRIALS, timeout_s=None, progress=lambda *_: None)
     trials = load_optuna(database, spec.name).trials
     results = sorted(filter(is_result, trials), key=lambda t: (design_of(t) or {})["draw"])
     outcome = {
@@ -56,14 +74,14 @@ def run(folder: Path, sampler: dict[str, Any], pipe: int) -> None:
     (folder / "outcome.json").write_text(json.dumps(outcome))
 
 
-def fork(folder: Path, sampler: dict[str, Any]) -> tuple[int, int]:
+def fork(folder: Path, sampler: dict[str, Any], executor: FakeExecutor) -> tuple[int, int]:
     """A driver's process, and the pipe on which it says that it drives."""
     read, write = os.pipe()
     if (process := os.fork()) == 0:
         os.close(read)
         code = 1
         try:
-            run(folder, sampler, write)
+            run(folder, sampler, write, executor)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -74,7 +92,7 @@ def fork(folder: Path, sampler: dict[str, Any]) -> tuple[int, int]:
     return process, read
 
 
-def live(folder: Path, sampler: dict[str, Any], *, seconds: float, at_once: bool) -> bool:
+def live(folder: Path, sampler: dict[str, Any], *, seconds: float, at_once: bool) -> None:
     """One driver's life.
 
     Args:
@@ -83,26 +101,24 @@ def live(folder: Path, sampler: dict[str, Any], *, seconds: float, at_once: bool
         seconds: Until it is killed.
         at_once: Whether they count from its birth, else from when it drives.
 
-    Returns:
-        Whether it was killed.
+    Raises:
+        RuntimeError: It did not die of that.
     """
-    process, pipe = fork(folder, sampler)
+    process, pipe = fork(folder, sampler, Waiting(MOST))
     if not at_once:
         os.read(pipe, 1)
     time.sleep(seconds)
     os.kill(process, signal.SIGKILL)  # it is not waited for yet, so that its number is its own
     os.close(pipe)
     _, status = os.waitpid(process, 0)
-    killed = os.WIFSIGNALED(status)
-    if not killed and os.WEXITSTATUS(status) != 0:
-        raise RuntimeError(f"a driver in {folder} ended with {os.WEXITSTATUS(status)}")
-    return killed
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+        raise RuntimeError(f"a driver in {folder} ended with {status}, not by the kill")
 
 
 def whole(folder: Path, sampler: dict[str, Any]) -> tuple[float, float]:
     """A life to the end; seconds until it drove and seconds of driving."""
     begin = time.monotonic()
-    process, pipe = fork(folder, sampler)
+    process, pipe = fork(folder, sampler, FakeExecutor())
     os.read(pipe, 1)
     started = time.monotonic()
     _, status = os.waitpid(process, 0)
@@ -123,11 +139,10 @@ def compare(folder: Path, name: str, settings: dict[str, Any]) -> dict[str, Any]
     for part in ("whole", "broken"):
         (folder / part).mkdir(parents=True)
     opening_s, driving_s = whole(folder / "whole", sampler)
-    kills = 0
     for number in range(LIVES):
         at_once = number == 1
         longest_s = opening_s if at_once else 1.6 * driving_s / LIVES
-        kills += live(
+        live(
             folder / "broken",
             sampler,
             seconds=random.uniform(0, longest_s),  # of the clock: no two runs are alike
@@ -139,7 +154,6 @@ def compare(folder: Path, name: str, settings: dict[str, Any]) -> dict[str, Any]
         "sampler": name,
         "whole": undisturbed["designs"],
         "broken": broken["designs"],
-        "kills": kills,
         "lost": broken["lost"],
         "open": broken["open"],
     }
@@ -154,7 +168,12 @@ def main() -> None:
     for name in settings:
         load("dse.samplers", name)
     (folder / "first").mkdir()
-    run(folder / "first", {"name": "random", "seed": 0}, os.open(os.devnull, os.O_WRONLY))
+    run(
+        folder / "first",
+        {"name": "random", "seed": 0},
+        os.open(os.devnull, os.O_WRONLY),
+        FakeExecutor(),
+    )
     for name, own in settings.items():
         print(json.dumps(compare(folder / name, name, own)), flush=True)
 
