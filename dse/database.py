@@ -88,6 +88,7 @@ def open_database(url: str, *, write: bool, home: Path | None = None) -> Databas
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if backend == "postgresql":
+            logging.getLogger("psycopg").setLevel(logging.ERROR)  # what is lost we say ourselves
             postgresql.probe(parsed, shown, write=write)
         storage = _made_once(lambda: RDBStorage(address, engine_kwargs=options))
     except ImportError as error:
@@ -100,6 +101,8 @@ def open_database(url: str, *, write: bool, home: Path | None = None) -> Databas
     if backend == "sqlite":
         sqlalchemy.event.listen(storage.engine, "connect", _less_syncing)
         storage.engine.dispose()
+    else:
+        postgresql.try_before_use(storage.engine)
     weakref.finalize(storage, storage.engine.dispose)
     given = home or (Path(text) if (text := os.environ.get("DSE_HOME")) else None)
     return Database(url=shown, storage=storage, home=(given or folder / ".dse").resolve())

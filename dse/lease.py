@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from dse.errors import StudyError
 
 if TYPE_CHECKING:
@@ -34,6 +32,8 @@ _logger = logging.getLogger(__name__)
 
 def mine() -> dict[str, Any]:
     """A lease for this process, beaten now."""
+    import psutil  # the commands that read a study nobody runs do without
+
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -50,6 +50,8 @@ def is_live(lease: dict[str, Any]) -> bool:
     if not lease:
         return False
     if lease["host"] == socket.gethostname():
+        import psutil
+
         try:
             process = psutil.Process(lease["pid"])
             same = abs(process.create_time() - lease["started"]) < 1.0

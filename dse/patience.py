@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -12,15 +13,21 @@ from typing import Any, TypeVar
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
+from sqlalchemy.orm import Session
 
 from dse.database import Database, brief
 from dse.errors import StorageError
 from dse.storing.quick_storage import QuickStorage
-from dse.trials import ERROR, LOST
+from dse.storing.trial_rows import SYSTEM
+from dse.trials import DESIGN, ERROR, LOST
 
 Result = TypeVar("Result")
+
+TAKEN_BY = "dse:taken_by"
+"""System attribute of a trial that waited: who took it, where several drivers share a study."""
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -67,15 +74,17 @@ class PatientStorage(QuickStorage):
 
     Attributes:
         interrupted: Asked while waiting; True ends it.
+        taker: By what a trial that waited says who took it, where others may take it, too.
     """
 
     def __init__(self, storage: RDBStorage, *, patience_s: float) -> None:
         super().__init__(storage)
         self.interrupted: Callable[[], bool] = lambda: False
+        self.taker: str | None = None
         self._patience_s = patience_s
         self._thread = threading.get_ident()
         self._has_given_up = False
-        self._last_number: dict[int, int] = {}
+        self._template: FrozenTrial | None = None
 
     def flush(self) -> None:
         """As QuickStorage does, patiently; like all that follow."""
@@ -109,21 +118,48 @@ class PatientStorage(QuickStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """See above; a trial that has the state already was told before the answer was lost."""
+        if state == TrialState.RUNNING:
+            return self._take(trial_id)
         tries = 0
 
         def write() -> bool:
             nonlocal tries
             tries += 1
             try:
-                done = super(PatientStorage, self).set_trial_state_values(trial_id, state, values)
+                return super(PatientStorage, self).set_trial_state_values(trial_id, state, values)
             except UpdateFinishedTrialError:
                 if tries > 1 and super(PatientStorage, self).get_trial(trial_id).state == state:
                     self._pending.pop(trial_id, None)
                     return True
                 raise
-            return done or (tries > 1 and state == TrialState.RUNNING)
 
         return self._wait(write)
+
+    def _take(self, trial_id: int) -> bool:
+        """Let a trial run that waits; False if another driver took it."""
+        tries = 0
+
+        def write() -> bool:
+            nonlocal tries
+            tries += 1
+            if self.taker is not None:
+                mark = {TAKEN_BY: json.dumps(self.taker)}
+                self._keep(trial_id).attributes.setdefault(SYSTEM, {}).update(mark)
+            try:
+                done = super(PatientStorage, self).set_trial_state_values(
+                    trial_id, TrialState.RUNNING
+                )
+            finally:
+                self._pending.pop(trial_id, None)  # if it is another driver's, it stays as it is
+            return done or (tries > 1 and self._has_taken(trial_id))
+
+        return self._wait(write)
+
+    def _has_taken(self, trial_id: int) -> bool:
+        if self.taker is None:
+            return True  # nobody else does
+        trial = super().get_trial(trial_id)
+        return trial.system_attrs.get(TAKEN_BY) == self.taker
 
     def _set_trial_param(
         self,
@@ -155,24 +191,32 @@ class PatientStorage(QuickStorage):
             tries += 1
             return super(PatientStorage, self)._create_new_trial(study_id, template_trial)
 
-        trial = self._wait(create)
-        before = self._last_number.get(study_id)
-        self._last_number[study_id] = trial.number
-        if before is not None and trial.number > before + 1:
-            self._end_orphans(study_id, before, trial, template_trial)
+        try:
+            trial = self._wait(create)
+        finally:
+            self._template = None
+        if tries > 1 and template_trial is None:
+            self._end_orphans(study_id, trial)
         return trial
 
-    def _end_orphans(
-        self, study_id: int, before: int, trial: FrozenTrial, template: FrozenTrial | None
-    ) -> None:
-        """End trials that were made by a try whose answer was lost."""
-        state = TrialState.RUNNING if template is None else template.state
-        if state.is_finished():
-            return
-        for other in self._get_trials(study_id, (state,), set(), -1):
-            empty = not other.params and not other.user_attrs
-            same = template is not None and other.user_attrs == template.user_attrs
-            if before < other.number < trial.number and (empty if template is None else same):
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        """One that was made of the same template, by a try whose answer was lost, is not again.
+
+        Optuna calls this once for every try, its own ones among them, with the study locked.
+        """
+        if template_trial is not None and template_trial is self._template:
+            made = _made(session, study_id, template_trial)
+            if made is not None:
+                return made
+        self._template = template_trial
+        return super()._get_prepared_new_trial(study_id, template_trial, session)
+
+    def _end_orphans(self, study_id: int, trial: FrozenTrial) -> None:
+        """End empty trials that were made by a try whose answer was lost."""
+        for other in self._get_trials(study_id, (TrialState.RUNNING,), set(), -1):
+            if other.number < trial.number and not other.params and not other.user_attrs:
                 reason = "the database went away while it was made"
                 self.set_trial_user_attr(other._trial_id, ERROR, reason)
                 self.set_trial_user_attr(other._trial_id, LOST, True)
@@ -223,3 +267,19 @@ class PatientStorage(QuickStorage):
             f"{self._patience_s:g}): {brief(error)}. What was written is kept; what was running "
             "or not yet written runs again with `dse resume` once the database answers"
         ) from error
+
+
+def _made(session: Session, study_id: int, template: FrozenTrial) -> models.TrialModel | None:
+    """The trial of a design, if it was stored; of two tries of a design the attributes differ."""
+    attribute = models.TrialUserAttributeModel
+    return (
+        session.query(models.TrialModel)
+        .join(attribute, attribute.trial_id == models.TrialModel.trial_id)
+        .filter(
+            models.TrialModel.study_id == study_id,
+            models.TrialModel.state == template.state,
+            attribute.key == DESIGN,
+            attribute.value_json == json.dumps(template.user_attrs.get(DESIGN)),
+        )
+        .first()
+    )

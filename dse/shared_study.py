@@ -15,6 +15,7 @@ from dse.database import Database
 from dse.errors import StudyError
 from dse.evaluation import Job, Outcome
 from dse.lease import EXPIRES_S, SHARED, is_live, whose
+from dse.patience import PatientStorage
 from dse.samplers.counter_seeded import CounterSeededSampler
 from dse.spec import StudySpec
 from dse.storing.study_lock import StudyLock
@@ -61,6 +62,8 @@ class SharedStudy(Study):
         super().__init__(study, spec=spec, sampler=sampler, database=database)
         self.lease = lease
         self._marks = {DRIVER: lease}
+        if isinstance(database.storage, PatientStorage):
+            database.storage.taker = lease
         self._settled.update(t.number for t in self.trials() if t.state.is_finished())
         self._take_in()
 

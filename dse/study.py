@@ -285,11 +285,11 @@ class Study:
         upload_report(self.optuna, self.database, trial, outcome.report)
         # Ray Tune may stop a design below its rung's fidelity.
         if self._rungs.is_last(design) and job.fidelity == self._rungs.ladder[-1]:
-            self.optuna.tell(trial, values)
+            told = self.optuna.tell(trial, values)
         else:
             trial.set_user_attr(RUNG_RESULT, {"fidelity": job.fidelity, "values": values})
-            self.optuna.tell(trial, state=TrialState.PRUNED)
-        self._rungs.note(self.trials()[job.number])
+            told = self.optuna.tell(trial, state=TrialState.PRUNED)
+        self._rungs.note(told)
 
     def _numbers(self, evaluation: Evaluation) -> tuple[list[float], dict[str, float]]:
         """Objectives and violations of a result.
@@ -375,7 +375,8 @@ class Study:
         if DUPLICATE_OF in trial.user_attrs and LOST in trial.user_attrs:
             return  # the driver died while copying: the same draw comes again
         self._next_draw = max(self._next_draw, design["draw"] + 1)
-        self._rungs.note(trial)
+        if len(self._rungs.ladder) > 1:
+            self._rungs.note(trial)
         if trial.state == TrialState.WAITING:
             self.n_waiting += 1
             return

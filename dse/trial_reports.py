@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.artifacts import (
-    ArtifactMeta,
-    FileSystemArtifactStore,
-    get_all_artifact_meta,
-    upload_artifact,
-)
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.database import Database
@@ -85,7 +78,7 @@ def upload_report(
 ) -> None:
     """Keep the report of a running trial; without it, with a warning, where there is no room."""
     try:
-        _upload(study, database, trial, report)
+        attributes = stored_report(database, report)
     except OSError as error:
         _logger.warning(
             "the report of trial %d is not kept (%s); free space under %s",
@@ -93,25 +86,13 @@ def upload_report(
             error,
             database.home,
         )
-
-
-def _upload(
-    study: optuna.Study, database: Database, trial: optuna.Trial, report: Mapping[str, Any]
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / _REPORT
-        file.write_text(json.dumps(report))
-        upload_artifact(
-            artifact_store=artifact_store(database),
-            file_path=str(file),
-            study_or_trial=trial,
-            storage=study._storage,
-            mimetype=_JSON,
-        )
+        return
+    for key, text in attributes.items():
+        study._storage.set_trial_system_attr(trial._trial_id, key, text)
 
 
 def stored_report(database: Database, report: Mapping[str, Any]) -> dict[str, str]:
-    """Keep the report of a trial that is still to be written.
+    """Keep the report of a trial.
 
     Returns:
         System attributes by which the trial finds it, as `upload_artifact` would write them.

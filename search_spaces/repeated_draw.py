@@ -94,7 +94,7 @@ class _Form:
             repr(value) if type(value := params[path]) in _NUMBERS else json.dumps(value)
             for path in self._holes
         ]
-        return hashlib.sha256(self._text(*words).encode()).hexdigest()[:32]
+        return hashlib.sha256((self._text % tuple(words)).encode()).hexdigest()[:32]
 
 
 Make = Callable[[Mapping[str, Any]], Any]
@@ -206,21 +206,21 @@ def _converters(
     return make
 
 
-def _json_of(first: DesignPoint, varies: set[str]) -> tuple[Callable[..., str], list[str]]:
-    """The canonical JSON of a design, open where a value varies.
+def _json_of(first: DesignPoint, varies: set[str]) -> tuple[str, list[str]]:
+    """The canonical JSON of a design, with `%s` where a value varies.
 
     Returns:
-        What fills in the values, and their paths in order.
+        The text, and the paths of those values in order.
     """
     words: list[str] = []
     holes: list[str] = []
     for path, value in sorted(first.to_json().items()):
         if path in varies:
             holes.append(path)
-        text = "{}" if path in varies else _braced(json.dumps(value))
-        words.append(f"{_braced(json.dumps(path))}:{text}")
-    return ("{{" + ",".join(words) + "}}").format, holes
+        text = "%s" if path in varies else _doubled(json.dumps(value))
+        words.append(f"{_doubled(json.dumps(path))}:{text}")
+    return "{" + ",".join(words) + "}", holes
 
 
-def _braced(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
+def _doubled(text: str) -> str:
+    return text.replace("%", "%%")

@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._inmemory_cache import InMemoryCache, get_cached_extra_study_property
@@ -19,13 +20,25 @@ from optuna_dashboard._storage import get_study
 
 from dse.dashboard_storage import with_list
 from dse.dominance import non_dominated
+from dse.errors import StudyError
 from dse.metrics import shown
-from dse.reading.columns import Ids
-from dse.reading.lazy_trials import open_lazily
+from dse.reading.columns import Ids, TrialColumns
+from dse.reading.first_trial import first_trial
+from dse.reading.lazy_trials import forget, open_lazily, plain
 from dse.trial_attributes import METRICS, RUNNING, STAGES, WAITING
 
 MANY = 10_000
 """Trials that a page bears: it draws each of them and compares each with each."""
+
+
+class StalePageError(StudyError):
+    """A page shows what is not here any more."""
+
+    def __init__(self, name: str, holds: int, there: int) -> None:
+        super().__init__(
+            f"study {name!r}: the page holds {holds} trials, here are {there}: the study was made "
+            "anew, or the dashboard started again; load the page again"
+        )
 
 
 class StudyFeed:
@@ -34,7 +47,8 @@ class StudyFeed:
     The dashboard itself reads all trials, sorts out the front by comparing each with each, merges
     the search space and writes everything as JSON, whenever a page polls. Here a trial becomes
     text once, when it has changed; the front comes from the study's columns, and holds feasible
-    designs only.
+    designs only. A study that was deleted and made anew, in SQLite with the same keys, is read
+    from its start.
 
     Args:
         storage: Of a relational database.
@@ -49,17 +63,26 @@ class StudyFeed:
 
     def __init__(self, storage: _CachedStorage, study_id: int, *, url: str, last: int) -> None:
         self._storage, self._study_id = storage, study_id
-        name = storage.get_study_name_from_id(study_id)
-        study = optuna.load_study(study_name=name, storage=storage)
+        self._url, self._last = url, last
         self._lock = threading.Lock()
-        self._columns = open_lazily(study, url)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Read the study, of which nothing is kept."""
+        forget(self._storage, self._study_id)
+        name = self._storage.get_study_name_from_id(self._study_id)
+        study = optuna.load_study(study_name=name, storage=self._storage)
+        columns = open_lazily(study, self._url)
+        first, rows = first_trial(columns), _first_rows(columns, self._last)
+        # From here on nothing is read, nothing fails.
+        self._columns, self._first = columns, first
         self._place: dict[int, int] = {}  # by the number of a trial
         self._texts: list[str] = []
         self._best: list[int] = []
         self._sortable: dict[str, bool] = {}
         self._spaces = _SearchSpaces()
         self._steps = False
-        self._stale: set[int] = set(self._columns.numbers[self._first_rows(last)].tolist())
+        self._stale: set[int] = set(columns.numbers[rows].tolist())
 
     def answer(self, after: int) -> bytes | None:
         """The JSON for a page.
@@ -69,15 +92,24 @@ class StudyFeed:
 
         Returns:
             None if the study is gone.
+
+        Raises:
+            StalePageError: The page holds more trials than there are, such as those of an
+                earlier study.
         """
         study = get_study(self._storage, self._study_id)
         if study is None:
             return None
         with self._lock:
+            if self._is_anew(study):
+                self._begin()
+            self._first = self._first or first_trial(self._columns)
             changed = self._columns.refresh()
             self._stale |= set(self._columns.numbers[changed].tolist())
             if self._stale:
                 self._render()
+            if after > len(self._texts):
+                raise StalePageError(study.study_name, after, len(self._texts))
             head = serialize_study_detail(
                 study,
                 best_trials=[],
@@ -96,30 +128,18 @@ class StudyFeed:
         text = json.dumps(head)
         return f'{text[:-1]}, "trials": [{trials}], "best_trials": [{best}]}}'.encode()
 
-    def _first_rows(self, last: int) -> Ids:
-        columns = self._columns
-        states = columns.states
-        if len(columns) <= last:
-            return np.arange(len(columns))
-        unfinished = np.flatnonzero((states == RUNNING) | (states == WAITING))
-        return np.unique(
-            np.concatenate(
-                [np.arange(len(columns) - last, len(columns)), unfinished, self._front()]
-            )
-        )
-
-    def _front(self) -> Ids:
-        """Rows of the feasible designs that no other one beats, of equal ones the first."""
-        columns = self._columns
-        signs = np.array([1 if d == "minimize" else -1 for d in columns.study.directions])
-        rows = columns.results()
-        rows = rows[~columns.broken()[rows]]
-        return rows[non_dominated(columns.values()[rows] * signs)]
+    def _is_anew(self, study: FrozenStudy) -> bool:
+        """Whether it is another study than that whose trials were read."""
+        before = self._columns.study
+        directions = tuple(direction.name.lower() for direction in study.directions)
+        if (study.study_name, directions) != (before.name, before.directions):
+            return True
+        return bool(self._first) and first_trial(self._columns) != self._first
 
     def _render(self) -> None:
         """Make the texts of trials that are new or have changed, and find the front again."""
         columns = self._columns
-        front = columns.numbers[self._front()].tolist()
+        front = columns.numbers[_front(columns)].tolist()
         self._stale |= {number for number in front if number not in self._place}
         found = self._storage.get_all_trials(self._study_id, deepcopy=False)
         trials = {trial.number: trial for trial in found}
@@ -175,6 +195,23 @@ class _SearchSpaces:
         )
 
 
+def _first_rows(columns: TrialColumns, last: int) -> Ids:
+    """The last trials, those that are not finished, and the front."""
+    if len(columns) <= last:
+        return np.arange(len(columns))
+    unfinished = np.flatnonzero((columns.states == RUNNING) | (columns.states == WAITING))
+    some = np.arange(len(columns) - last, len(columns))
+    return np.unique(np.concatenate([some, unfinished, _front(columns)]))
+
+
+def _front(columns: TrialColumns) -> Ids:
+    """Rows of the feasible designs that no other one beats, of equal ones the first."""
+    signs = np.array([1 if d == "minimize" else -1 for d in columns.study.directions])
+    rows = columns.results()
+    rows = rows[~columns.broken()[rows]]
+    return rows[non_dominated(columns.values()[rows] * signs)]
+
+
 def _any(distribution: BaseDistribution) -> float:
     """The internal form of some value."""
     return float(getattr(distribution, "low", 0))
@@ -192,20 +229,7 @@ def _attributes(user_attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(study_id: int, trial: FrozenTrial, attributes: Mapping[str, Any]) -> str:
     """A trial as JSON."""
-    plain = FrozenTrial(
-        number=trial.number,
-        state=trial.state,
-        value=None,
-        values=trial.values,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs=dict(attributes),
-        system_attrs={},
-        intermediate_values=trial.intermediate_values,
-        trial_id=trial._trial_id,
-    )
-    serialized = serialize_frozen_trial(study_id, plain, {})
+    own = plain(trial, user_attrs=dict(attributes), system_attrs={})
+    serialized = serialize_frozen_trial(study_id, own, {})
     serialized["constraints"] = with_list(trial).system_attrs.get("constraints", [])
     return json.dumps(serialized)

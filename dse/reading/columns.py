@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -39,6 +40,11 @@ class Violations:
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
+
+    def of(self, row: int) -> dict[str, float]:
+        """What the trial of a row says."""
+        own = self.values[row].tolist()
+        return {n: v for n, v in zip(self.names, own, strict=True) if not math.isnan(v)}
 
 
 class TrialColumns:
@@ -284,7 +290,8 @@ class TrialColumns:
             f"SELECT trial_id * {width} + objective, coalesce(value, {infinite})"  # noqa: S608
             " FROM trial_values WHERE {}"
         )
-        found = np.fromiter(chain.from_iterable(self.select(sql, rows)), dtype=np.float64)
+        every = chain.from_iterable(self.select(sql, rows, most=True))
+        found = np.fromiter(every, dtype=np.float64)
         places = found[::2].astype(np.int64)
         at = self.rows_of(places // width)
         own = at >= 0
@@ -295,7 +302,8 @@ class TrialColumns:
             f"SELECT trial_id, value_json FROM trial_system_attributes WHERE {{}}"  # noqa: S608
             f" AND {self._is_constraint()} AND substr(value_json, 1, 1) <> '-'"
         )
-        ids = [trial_id for trial_id, text in self.select(sql, rows) if _worst(text) > 0]
+        found = self.select(sql, rows, most=True)
+        ids = [trial_id for trial_id, text in found if _worst(text) > 0]
         at = self.rows_of(np.array(ids, dtype=np.int64))
         broken[at[at >= 0]] = True
 
@@ -344,24 +352,27 @@ class TrialColumns:
             if row >= 0:
                 yield row, *each[1:]
 
-    def select(self, sql: str, rows: NDArray[np.int64] | None) -> Iterable[tuple[Any, ...]]:
+    def select(
+        self, sql: str, rows: NDArray[np.int64] | None, *, most: bool = False
+    ) -> Iterable[tuple[Any, ...]]:
         """Rows of a query on some trials.
 
         Args:
             sql: `{}` stands for which trials; other studies' may be among what it finds.
             rows: Which; all if left out.
+            most: Whether that is most of the table, if the study is all there is.
         """
         if not len(self):
             return ()
         if rows is None:
             low, high = int(self._ids.min()), int(self._ids.max())
             if high - low < 4 * len(self):
-                return self.source.rows(sql.format(f"trial_id BETWEEN {low} AND {high}"))
+                scan = self.source.scan if most and high < 4 * len(self) else ""
+                return self.source.rows(sql.format(f"{scan}trial_id BETWEEN {low} AND {high}"))
             own = f"SELECT trial_id FROM trials WHERE study_id = {self.study.study_id}"  # noqa: S608
             return self.source.rows(sql.format(f"trial_id IN ({own})"))
         return chain.from_iterable(
-            self.source.rows(sql.format(f"trial_id IN ({_listed(some)})"))
-            for some in _some(self._ids[rows])
+            self.source.rows(sql.format(_among(some))) for some in _some(self._ids[rows])
         )
 
 
@@ -371,6 +382,13 @@ def _worst(text: str) -> float:
 
 def _listed(numbers: NDArray[np.int64]) -> str:
     return ", ".join(map(str, numbers.tolist()))
+
+
+def _among(ids: Ids) -> str:
+    """Which trials, in SQL; neighbours by their range."""
+    if np.array_equal(ids, np.arange(ids[0], ids[0] + len(ids))):
+        return f"trial_id BETWEEN {ids[0]} AND {ids[-1]}"
+    return f"trial_id IN ({_listed(ids)})"
 
 
 def _some(ids: Ids) -> Iterable[Ids]:

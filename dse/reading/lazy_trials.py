@@ -69,20 +69,7 @@ class LazyTrial(FrozenTrial):
 
     def whole(self) -> FrozenTrial:
         """A plain trial with all of it."""
-        return FrozenTrial(
-            number=self._number,
-            state=self.state,
-            value=None,
-            values=self._values,
-            datetime_start=self._datetime_start,
-            datetime_complete=self.datetime_complete,
-            params=self._params,
-            distributions=self._distributions,
-            user_attrs=self._user_attrs,
-            system_attrs=self._system_attrs,
-            intermediate_values=self.intermediate_values,
-            trial_id=self._trial_id,
-        )
+        return plain(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
         return copy.deepcopy(self.whole(), memo)
@@ -102,6 +89,34 @@ class LazyTrial(FrozenTrial):
 
     def __repr__(self) -> str:
         return repr(self.whole())
+
+
+def plain(trial: FrozenTrial, **changes: Any) -> FrozenTrial:
+    """A trial with all that another one holds, some of it replaced."""
+    held: dict[str, Any] = {
+        "number": trial.number,
+        "state": trial.state,
+        "value": None,
+        "values": trial.values,
+        "datetime_start": trial.datetime_start,
+        "datetime_complete": trial.datetime_complete,
+        "params": trial.params,
+        "distributions": trial.distributions,
+        "user_attrs": trial.user_attrs,
+        "system_attrs": trial.system_attrs,
+        "intermediate_values": trial.intermediate_values,
+        "trial_id": trial._trial_id,
+    }
+    return FrozenTrial(**{**held, **changes})
+
+
+def forget(storage: _CachedStorage, study_id: int) -> None:
+    """Drop what a storage keeps in memory of a study; nothing is written."""
+    with storage._lock:
+        info = storage._studies.pop(study_id, _StudyInfo())
+        for number in info.trials:
+            trial_id = storage._study_id_and_number_to_trial_id.pop((study_id, number), None)
+            storage._trial_id_to_study_id_and_number.pop(cast("int", trial_id), None)
 
 
 class Loader:
@@ -174,12 +189,17 @@ def open_lazily(study: optuna.Study, url: str) -> TrialColumns:
         if len(columns) < MANY or info.trials:
             return columns
         trials = Loader(columns, patiently).trials()
-        storage._add_trials_to_cache(study._study_id, cast("list[FrozenTrial]", trials))
+        # As `_add_trials_to_cache` does, one by one.
+        numbers, ids = [t._number for t in trials], [t._trial_id for t in trials]
+        keys = [(study._study_id, number) for number in numbers]
+        storage._trial_id_to_study_id_and_number.update(zip(ids, keys, strict=True))
+        storage._study_id_and_number_to_trial_id.update(zip(keys, ids, strict=True))
+        info.trials.update(zip(numbers, cast("list[FrozenTrial]", trials), strict=True))
         unfinished = columns.ids(
             np.flatnonzero((columns.states == RUNNING) | (columns.states == WAITING))
         )
         info.unfinished_trial_ids |= set(unfinished.tolist())
-        info.last_finished_trial_id = max((t._trial_id for t in trials), default=-1)
+        info.last_finished_trial_id = max(ids, default=-1)
     return columns
 
 

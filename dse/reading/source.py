@@ -24,11 +24,13 @@ class Source(Protocol):
         url: As given, without its password.
         infinity: How its SQL writes an infinite number.
         bytewise: After a text: compare it byte by byte.
+        scan: Before a column: read the table from end to end rather than by the column's index.
     """
 
     url: str
     infinity: str
     bytewise: str
+    scan: str
 
     def rows(self, sql: str, *arguments: object) -> Iterator[tuple[Any, ...]]:
         """Rows of a query; `?` stands for an argument.
@@ -85,6 +87,7 @@ def open_source(url: str) -> Iterator[Source]:
 class _Sqlite:
     infinity = "9e999"
     bytewise = ""
+    scan = "+"
 
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self.url = url
@@ -125,6 +128,7 @@ def _sqlite(file: Path, shown: str) -> Iterator[Source]:
 class _Postgresql:
     infinity = "'Infinity'::float8"
     bytewise = 'COLLATE "C"'
+    scan = ""  # it knows by itself
 
     def __init__(self, connection: Any, url: str) -> None:
         self.url = url
@@ -167,7 +171,7 @@ class EngineSource:
         self.url = url
         self._engine = engine
         kind = _Sqlite if engine.name == "sqlite" else _Postgresql
-        self.infinity, self.bytewise = kind.infinity, kind.bytewise
+        self.infinity, self.bytewise, self.scan = kind.infinity, kind.bytewise, kind.scan
         self._dialect = kind
 
     def rows(self, sql: str, *arguments: object) -> Iterator[tuple[Any, ...]]:

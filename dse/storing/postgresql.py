@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.event import listen
+from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from dse.errors import StorageError
@@ -17,6 +20,8 @@ DRIVER = "postgresql+psycopg"
 _CONNECT_TIMEOUT_S = 10
 _LOCK_TIMEOUT_MS = 60_000
 _SILENCE_MS = 30_000
+_TRIED_AFTER_S = 1.0
+_WORKED = "dse:worked"
 
 _CONNECTING: dict[str, Any] = {
     "connect_timeout": _CONNECT_TIMEOUT_S,
@@ -55,9 +60,30 @@ def with_driver(parsed: URL, shown: str) -> URL:
 
 
 def engine_options(parsed: URL) -> dict[str, Any]:
-    """How SQLAlchemy is to connect: a connection is tried before it is used again."""
+    """How SQLAlchemy is to connect."""
     given = {name: value for name, value in _CONNECTING.items() if name not in parsed.query}
-    return {"pool_pre_ping": True, "connect_args": given}
+    return {"connect_args": given}
+
+
+def try_before_use(engine: Engine) -> None:
+    """Let a connection that was not used for a second be tried before it is used again.
+
+    One that was used a moment ago is not: that would be a round trip more for every operation.
+    """
+
+    def worked(_connection: Any, record: Any) -> None:
+        record.info[_WORKED] = time.monotonic()
+
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_WORKED, -math.inf) > _TRIED_AFTER_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error  # the pool connects again
+
+    listen(engine, "connect", worked)
+    listen(engine, "checkin", worked)
+    listen(engine, "checkout", taken)
 
 
 def probe(parsed: URL, shown: str, *, write: bool) -> None:

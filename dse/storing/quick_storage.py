@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
@@ -18,12 +18,34 @@ from optuna.distributions import (
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection
 
-from dse.reading.trial_parts import PARTS, local_time, stored_distribution, values_by_trial
-from dse.storing.trial_rows import PARAMS, SYSTEM, USER, stored_time, stored_value
+from dse.reading.trial_parts import PARTS, local_time, stored_distribution
+from dse.storing.transactions import Row, Statement, Transaction, Transactions, transactions_of
+from dse.storing.trial_rows import (
+    COLUMNS,
+    PARAMS,
+    SYSTEM,
+    USER,
+    VALUES,
+    stored_time,
+    stored_value,
+)
 
 _IDS_AT_ONCE = 5000
+_ROWS_AT_ONCE = 200
+"""In one statement; older SQLite takes 999 arguments."""
+_HEADS = (
+    "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials WHERE {}"
+    " ORDER BY trial_id"
+)
+_ONE = "trial_id = ?"
+_UPSERT = {
+    PARAMS: "ON CONFLICT (trial_id, param_name) DO NOTHING",
+    USER: "ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json",
+    SYSTEM: "ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json",
+    VALUES: "ON CONFLICT (trial_id, objective)"
+    " DO UPDATE SET value = excluded.value, value_type = excluded.value_type",
+}
 
 
 @dataclass(slots=True)
@@ -44,7 +66,8 @@ class QuickStorage(RDBStorage):
 
     Inside `together` parameters and attributes of trials are kept in memory; one transaction
     writes them at its end, or together with the trial's state. Whoever dies in between leaves a
-    trial without any of them. What this process reads has them already.
+    trial without any of them. What this process reads has them already. A trial that was made in
+    the block is not read at all while it is empty, one that is finished is read once.
 
     Args:
         storage: Whose place this takes.
@@ -56,6 +79,8 @@ class QuickStorage(RDBStorage):
 
     def _start_empty(self) -> None:
         self._pending: dict[int, _Pending] = {}
+        self._empty: dict[int, FrozenTrial] = {}
+        self._finished: dict[int, FrozenTrial] = {}
         self._depth = 0
 
     @contextmanager
@@ -70,6 +95,7 @@ class QuickStorage(RDBStorage):
             self._depth -= 1
             if self._depth == 0:
                 self._pending.clear()
+                self._empty.clear()
 
     def flush(self) -> None:
         """Write what was kept.
@@ -79,10 +105,10 @@ class QuickStorage(RDBStorage):
         """
         if not self._pending:
             return
-        with self.engine.begin() as connection:
-            for trial_id in self._pending:
-                self._check_open(connection, trial_id)
-            self._write_pending(connection, list(self._pending))
+        self._empty.clear()
+        with self._transactions.begun() as transaction:
+            self._open_states(transaction, list(self._pending))
+            transaction.finish(*self._written(list(self._pending)))
         self._pending.clear()
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
@@ -109,8 +135,8 @@ class QuickStorage(RDBStorage):
             try:
                 check_distribution_compatibility(previous_distribution, distribution)
             except ValueError:
-                with self.engine.begin() as connection:
-                    self._check_open(connection, trial_id)  # says rather that it is finished
+                with self._transactions.begun() as transaction:
+                    self._open_states(transaction, [trial_id])  # says rather that it is finished
                 raise
         self._keep(trial_id).params[param_name] = float(param_value_internal), distribution
         self._written_at_once()
@@ -119,8 +145,9 @@ class QuickStorage(RDBStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """See RDBStorage; what was kept of the trial is written in the same transaction."""
-        with self.engine.begin() as connection:
-            before = self._check_open(connection, trial_id)
+        self._empty.pop(trial_id, None)
+        with self._transactions.begun() as transaction:
+            (before,) = self._open_states(transaction, [trial_id])
             if state == TrialState.RUNNING and before != TrialState.WAITING:
                 return False
             changes = {"state": state.name}
@@ -129,32 +156,75 @@ class QuickStorage(RDBStorage):
             if state.is_finished():
                 changes["datetime_complete"] = stored_time(datetime.now())
             assigned = ", ".join(f"{column} = ?" for column in changes)
-            changed = self._execute(
-                connection,
-                f"UPDATE trials SET {assigned} WHERE trial_id = ? AND state = ?",  # noqa: S608 # our names
-                (*changes.values(), trial_id, before.name),
+            sql = f"UPDATE trials SET {assigned} WHERE trial_id = ?"  # noqa: S608 # our names
+            rows = [(trial_id, at, *stored_value(value)) for at, value in enumerate(values or ())]
+            transaction.finish(
+                Statement(sql, [*changes.values(), trial_id]),
+                *self._written([trial_id]),
+                *_insertions(VALUES, rows),
             )
-            if changed.rowcount != 1:  # another process was faster
-                return False
-            self._write_pending(connection, [trial_id])
-            if values is not None:
-                rows = [(trial_id, at, *stored_value(value)) for at, value in enumerate(values)]
-                self._execute(
-                    connection,
-                    "INSERT INTO trial_values (trial_id, objective, value, value_type)"
-                    " VALUES (?, ?, ?, ?) ON CONFLICT (trial_id, objective)"
-                    " DO UPDATE SET value = excluded.value, value_type = excluded.value_type",
-                    rows,
-                )
         self._pending.pop(trial_id, None)
         return True
 
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        if template_trial is not None:
+            return super()._create_new_trial(study_id, template_trial)
+        now = datetime.now()
+        with self._transactions.begun() as transaction:
+            number = transaction.locked_study(study_id)
+            if number is None:
+                raise KeyError(f"there is no study with the id {study_id}")
+            _, ((trial_id,),) = transaction.finish(
+                Statement(
+                    "INSERT INTO trials (number, study_id, state, datetime_start)"
+                    " VALUES (?, ?, ?, ?)",
+                    [number, study_id, TrialState.RUNNING.name, stored_time(now)],
+                ),
+                Statement(
+                    "SELECT trial_id FROM trials WHERE study_id = ?"
+                    " ORDER BY trial_id DESC LIMIT 1",
+                    [study_id],
+                ),
+            )
+        made = FrozenTrial(
+            number=number,
+            state=TrialState.RUNNING,
+            value=None,
+            values=None,
+            datetime_start=now,
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=trial_id,
+        )
+        if self._depth > 0:
+            self._empty[trial_id] = copy.deepcopy(made)
+        return made
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+        """See RDBStorage."""
+        self._empty.pop(trial_id, None)
+        super().set_trial_intermediate_value(trial_id, step, value)
+
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See RDBStorage."""
-        found = self._read("trial_id = ?", (trial_id,))
-        if not found:
+        if (empty := self._empty.get(trial_id)) is not None:
+            return self._with_pending(copy.deepcopy(empty))
+        asked = [_HEADS, *(part.sql for part in PARTS)]
+        heads, *parts = self._transactions.read(
+            *[Statement(sql.format(_ONE), [trial_id]) for sql in asked]
+        )
+        if not heads:
             raise KeyError(f"there is no trial with the id {trial_id}")
-        return found[0]
+        (trial,) = self._whole(heads, parts)
+        if trial.state.is_finished():
+            self._finished[trial_id] = trial
+        return trial
 
     def _get_trials(
         self,
@@ -173,10 +243,25 @@ class QuickStorage(RDBStorage):
         if states is not None:
             names = [state.name for state in TrialState if state in states]
             wanted += f" AND state IN ({', '.join(map(repr, names))})" if names else " AND 1 = 0"
-        found = self._read(wanted, (study_id,))
-        if not found:
-            self.get_study_name_from_id(study_id)  # raises KeyError if there is no such study
-        return found
+        study, heads = self._transactions.read(
+            Statement("SELECT study_id FROM studies WHERE study_id = ?", [study_id]),
+            Statement(_HEADS.format(wanted), [study_id]),
+        )
+        if not study:
+            raise KeyError(f"there is no study with the id {study_id}")
+        known = {head[0]: self._finished.pop(head[0], None) for head in heads}
+        trials = [trial for trial in known.values() if trial is not None]
+        heads = [head for head in heads if known[head[0]] is None]
+        for first in range(0, len(heads), _IDS_AT_ONCE):
+            some = heads[first : first + _IDS_AT_ONCE]
+            chosen = f"trial_id IN ({', '.join(str(head[0]) for head in some)})"
+            parts = [Statement(part.sql.format(chosen)) for part in PARTS]
+            trials += self._whole(some, self._transactions.read(*parts))
+        return sorted(trials, key=lambda trial: trial._trial_id)
+
+    @property
+    def _transactions(self) -> Transactions:
+        return transactions_of(self.engine)
 
     def _keep(self, trial_id: int) -> _Pending:
         return self._pending.setdefault(trial_id, _Pending())
@@ -195,109 +280,96 @@ class QuickStorage(RDBStorage):
             " (SELECT trial_id FROM trials WHERE study_id ="
             " (SELECT study_id FROM trials WHERE trial_id = ?)) LIMIT 1"
         )
-        with self.engine.connect() as connection:
-            row = self._execute(connection, sql, (name, trial_id)).fetchone()
-        return None if row is None else stored_distribution(row[0])
+        (rows,) = self._transactions.read(Statement(sql, [name, trial_id]))
+        return stored_distribution(rows[0][0]) if rows else None
 
-    def _check_open(self, connection: Connection, trial_id: int) -> TrialState:
-        """State of a trial that is not finished; nobody else changes it in this transaction."""
-        sql = "SELECT state, number FROM trials WHERE trial_id = ?"
-        if self.engine.name == "postgresql":
-            sql += " FOR UPDATE"
-        row = self._execute(connection, sql, (trial_id,)).fetchone()
-        if row is None:
-            raise KeyError(f"there is no trial with the id {trial_id}")
-        state = TrialState[row[0]]
-        if state.is_finished():
-            raise UpdateFinishedTrialError(
-                f"Trial#{row[1]} has already finished and can not be updated."
-            )
-        return state
-
-    def _write_pending(self, connection: Connection, trial_ids: Sequence[int]) -> None:
-        kept = [(i, self._pending[i]) for i in trial_ids if i in self._pending]
-        params = [
-            (i, name, value, distribution_to_json(distribution))
-            for i, each in kept
-            for name, (value, distribution) in each.params.items()
-        ]
-        if params:
-            self._execute(
-                connection,
-                f"INSERT INTO {PARAMS} (trial_id, param_name, param_value, distribution_json)"  # noqa: S608 # our names
-                " VALUES (?, ?, ?, ?) ON CONFLICT (trial_id, param_name) DO NOTHING",
-                params,
-            )
-        for table in (USER, SYSTEM):
-            rows = [
-                (i, key, text)
-                for i, each in kept
-                for key, text in each.attributes.get(table, {}).items()
-            ]
-            if rows:
-                self._execute(
-                    connection,
-                    f"INSERT INTO {table} (trial_id, key, value_json) VALUES (?, ?, ?)"  # noqa: S608 # our names
-                    " ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json",
-                    rows,
+    @staticmethod
+    def _open_states(transaction: Transaction, trial_ids: Sequence[int]) -> list[TrialState]:
+        """States of trials that are not finished; nobody else changes them meanwhile."""
+        sql = f"SELECT state, number FROM trials WHERE {_ONE}{transaction.for_update}"  # noqa: S608
+        found = []
+        for trial_id, rows in zip(
+            trial_ids, transaction.run(*[Statement(sql, [i]) for i in trial_ids]), strict=True
+        ):
+            if not rows:
+                raise KeyError(f"there is no trial with the id {trial_id}")
+            ((state, number),) = rows
+            if TrialState[state].is_finished():
+                raise UpdateFinishedTrialError(
+                    f"Trial#{number} has already finished and can not be updated."
                 )
+            found.append(TrialState[state])
+        return found
 
-    def _execute(self, connection: Connection, sql: str, arguments: Any) -> Any:
-        if self.engine.name == "postgresql":
-            sql = sql.replace("?", "%s")
-        return connection.exec_driver_sql(sql, arguments)
-
-    def _read(self, wanted: str, arguments: tuple[Any, ...]) -> list[FrozenTrial]:
-        sql = (
-            "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"  # noqa: S608 # our names
-            f" WHERE {wanted} ORDER BY trial_id"
+    def _written(self, trial_ids: Sequence[int]) -> list[Statement]:
+        """What was kept of trials."""
+        kept = [(i, self._pending[i]) for i in trial_ids if i in self._pending]
+        found = _insertions(
+            PARAMS,
+            [
+                (i, name, value, distribution_to_json(distribution))
+                for i, each in kept
+                for name, (value, distribution) in each.params.items()
+            ],
         )
-        with self.engine.connect() as connection:
-            heads = self._execute(connection, sql, arguments).fetchall()
-            ids = np.array([head[0] for head in heads], dtype=np.int64)
-            trials: list[FrozenTrial] = []
-            for first in range(0, len(ids), _IDS_AT_ONCE):
-                last = first + _IDS_AT_ONCE
-                trials += self._whole(connection, heads[first:last], ids[first:last])
-        for trial in trials:
-            if (pending := self._pending.get(trial._trial_id)) is not None:
-                _add_pending(trial, pending)
-        return trials
+        for table in (USER, SYSTEM):
+            found += _insertions(
+                table,
+                [
+                    (i, key, text)
+                    for i, each in kept
+                    for key, text in each.attributes.get(table, {}).items()
+                ],
+            )
+        return found
 
-    def _whole(
-        self, connection: Connection, heads: Sequence[Any], ids: Any
-    ) -> Iterator[FrozenTrial]:
-        found = _ById(connection)
-        values = values_by_trial(found, ids)
-        parts = {name: part for read in PARTS for name, part in read(found, ids).items()}
+    def _whole(self, heads: Sequence[Row], parts: Sequence[Sequence[Row]]) -> list[FrozenTrial]:
+        """Trials of rows of `trials` and of the tables of `PARTS`."""
+        ids = [head[0] for head in heads]
+        own = {
+            name: each
+            for part, rows in zip(PARTS, parts, strict=True)
+            for name, each in part.decoded(rows, ids).items()
+        }
+        trials = []
         for place, (trial_id, number, state, start, end) in enumerate(heads):
-            yield FrozenTrial(
+            trial = FrozenTrial(
                 number=number,
                 state=TrialState[state],
                 value=None,
-                values=values.get(trial_id),
+                values=own["_values"][place],
                 datetime_start=local_time(start),
                 datetime_complete=local_time(end),
-                params=parts["_params"][place],
-                distributions=parts["_distributions"][place],
-                user_attrs=parts["_user_attrs"][place],
-                system_attrs=parts["_system_attrs"][place],
-                intermediate_values=parts["intermediate_values"][place],
+                params=own["_params"][place],
+                distributions=own["_distributions"][place],
+                user_attrs=own["_user_attrs"][place],
+                system_attrs=own["_system_attrs"][place],
+                intermediate_values=own["intermediate_values"][place],
                 trial_id=trial_id,
             )
+            trials.append(self._with_pending(trial))
+        return trials
+
+    def _with_pending(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial itself, with what was kept of it."""
+        if (pending := self._pending.get(trial._trial_id)) is not None:
+            _add_pending(trial, pending)
+        return trial
 
 
-class _ById:
-    """Finds rows of trials by their ids."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def found(self, sql: str, rows: Any) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query on some trials; see `TrialColumns.found`, with ids in place of rows."""
-        listed = ", ".join(map(str, rows.tolist()))
-        asked = self._connection.exec_driver_sql(sql.format(f"trial_id IN ({listed})"))
-        yield from map(tuple, asked)
+def _insertions(table: str, rows: Sequence[Row]) -> list[Statement]:
+    """Rows that replace those that are there, or, of parameters, give way to them."""
+    columns = COLUMNS[table]
+    marks = f"({', '.join('?' * len(columns))})"
+    found = []
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[first : first + _ROWS_AT_ONCE]
+        sql = (
+            f"INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608 # our names
+            f" VALUES {', '.join([marks] * len(some))} {_UPSERT[table]}"
+        )
+        found.append(Statement(sql, [value for row in some for value in row]))
+    return found
 
 
 def _add_pending(trial: FrozenTrial, pending: _Pending) -> None:

@@ -234,7 +234,13 @@ def _encoder() -> Callable[[Any], str]:
         return json.dumps
     quote = json.encoder.encode_basestring_ascii
     encode = make(None, _not_json, quote, None, ": ", ", ", False, False, True)
-    return lambda value: "".join(encode(value, 0))
+
+    def text(value: Any) -> str:
+        if type(value) is float and math.isfinite(value):
+            return repr(value)
+        return "".join(encode(value, 0))
+
+    return text
 
 
 to_json = _encoder()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import OperationalError
 
 import dse.patience
 from dse.database import Database
@@ -23,49 +23,93 @@ from dse.trials import LOST, design_of, is_result
 from tests.dse.fakes import FakeExecutor, database_in, small_spec
 
 TRIALS = 8
+RATE = 0.05
+
+
+def gone() -> None:
+    raise sqlite3.OperationalError("server closed the connection unexpectedly")
+
+
+class Wire(sqlite3.Connection):
+    """A connection that asks before every statement and every commit whether it works."""
+
+    statement: Callable[[str], None]
+    commit_it: Callable[[Callable[[], Any]], Any]
+
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        if sql == "COMMIT":
+            return self.commit_it(lambda: super(Wire, self).execute(sql))
+        if not sql.startswith("PRAGMA"):
+            self.statement(sql)
+        return super().execute(sql, *arguments)
+
+    def commit(self) -> None:
+        self.commit_it(super().commit)
+
+    def cursor(self, *_: Any) -> Any:
+        return super().cursor(_Cursor)
+
+
+class _Cursor(sqlite3.Cursor):
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        self.connection.statement(sql)  # type: ignore[attr-defined]
+        return super().execute(sql, *arguments)
+
+
+@contextlib.contextmanager
+def wired(
+    engine: sqlalchemy.Engine,
+    statement: Callable[[str], None],
+    commit: Callable[[Callable[[], Any]], Any] = lambda done: done(),
+) -> Iterator[None]:
+    """Ask these while the block runs."""
+    wire = type("Wire", (Wire,), {"statement": staticmethod(statement),
+                                  "commit_it": staticmethod(commit)})  # fmt: skip
+
+    def connect(_dialect: Any, _record: Any, _given: Any, named: dict[str, Any]) -> None:
+        named["factory"] = wire
+
+    sqlalchemy.event.listen(engine, "do_connect", connect)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        sqlalchemy.event.remove(engine, "do_connect", connect)
+        engine.dispose()
 
 
 class Outages:
-    """Lets statements and commits of an engine fail as those of a server that is gone do.
+    """Lets statements and commits fail as those of a server that is gone do.
 
     Args:
-        engine: Of the study.
         rate: Share of the operations at which an outage begins.
         seed: Of the moments.
     """
 
-    def __init__(self, engine: sqlalchemy.Engine, *, rate: float, seed: int) -> None:
+    def __init__(self, *, rate: float, seed: int) -> None:
         self._random = random.Random(seed)
         self._rate = rate
-        self.left = 0
+        self._left = 0
         self.begun = 0
-        sqlalchemy.event.listen(engine, "before_cursor_execute", self._statement)
-        commit = engine.dialect.do_commit
 
-        def do_commit(connection: Any) -> None:
-            """Half of the answers to a commit are lost after it was made."""
-            if self._fails():
-                if self._random.random() < 0.5:
-                    commit(connection)
-                self._fail()
-            commit(connection)
-
-        engine.dialect.do_commit = do_commit  # type: ignore[method-assign]
-
-    def _statement(self, *_: Any) -> None:
+    def statement(self, _sql: str) -> None:
         if self._fails():
-            self._fail()
+            gone()
+
+    def commit(self, done: Callable[[], Any]) -> Any:
+        """Half of the answers to a commit are lost after it was made."""
+        if self._fails():
+            if self._random.random() < 0.5:
+                done()
+            gone()
+        return done()
 
     def _fails(self) -> bool:
-        if self.left == 0 and self._random.random() < self._rate:
-            self.left = self._random.randint(1, 4)
+        if self._left == 0 and self._random.random() < self._rate:
+            self._left = self._random.randint(1, 4)
             self.begun += 1
-        self.left = max(0, self.left - 1)
-        return self.left > 0
-
-    @staticmethod
-    def _fail() -> None:
-        raise OperationalError("", {}, Exception("server closed the connection unexpectedly"))
+        self._left = max(0, self._left - 1)
+        return self._left > 0
 
 
 @pytest.fixture(autouse=True)
@@ -86,9 +130,7 @@ def results_of(database: Database) -> list[Any]:
     return [(t.params, t.values) for t in results]
 
 
-def run(
-    database: Database, outages: dict[str, Any] | None = None, **launch: Any
-) -> Outages | None:
+def run(database: Database, outages: Outages | None = None, **launch: Any) -> None:
     spec = small_spec(
         sampler={"name": "pso", "seed": 11, "particles": 3},
         budget={"trials": TRIALS, "epochs": 1},
@@ -96,13 +138,12 @@ def run(
     )
     with driving(database, spec) as study:
         assert isinstance(study.database.storage, PatientStorage)
-        made = Outages(database.storage.engine, **outages) if outages else None
-        try:
+        with (
+            wired(database.storage.engine, outages.statement, outages.commit)
+            if outages
+            else contextlib.nullcontext()
+        ):
             drive(study, FakeExecutor(), trials=TRIALS, timeout_s=None, progress=lambda *_: None)
-        finally:
-            if made is not None:
-                made._rate, made.left = 0.0, 0
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +158,7 @@ def test_outages_between_any_two_writes_change_nothing(
     tmp_path: Path, seed: int, undisturbed: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     database = database_in(tmp_path)
-    outages = run(database, {"rate": 0.02, "seed": seed})
-    assert outages is not None
+    run(database, outages := Outages(rate=RATE, seed=seed))
     assert outages.begun >= 5
     assert results_of(database) == undisturbed
     assert [t for t in trials_of(database) if not t.state.is_finished()] == []
@@ -157,16 +197,8 @@ def test_patience_has_an_end_and_the_next_run_goes_on(
     assert [t for t in trials_of(database) if not t.state.is_finished()] == []
 
 
-@contextlib.contextmanager
-def _gone(database: Database) -> Iterator[None]:
-    def fail(*_: Any) -> None:
-        raise OperationalError("", {}, Exception("server closed the connection unexpectedly"))
-
-    sqlalchemy.event.listen(database.storage.engine, "before_cursor_execute", fail)
-    try:
-        yield
-    finally:
-        sqlalchemy.event.remove(database.storage.engine, "before_cursor_execute", fail)
+def _gone(database: Database) -> contextlib.AbstractContextManager[None]:
+    return wired(database.storage.engine, lambda _: gone())
 
 
 def test_a_trial_whose_making_was_not_acknowledged_ends_as_lost(tmp_path: Path) -> None:
@@ -175,22 +207,20 @@ def test_a_trial_whose_making_was_not_acknowledged_ends_as_lost(tmp_path: Path) 
     spec = small_spec(budget={"trials": 3, "epochs": 1})
     with driving(database, spec) as study:
         study.tell(job := study.ask(), FakeExecutor()._evaluate(job))  # type: ignore[arg-type]
-        dialect = database.storage.engine.dialect
-        commit, made = dialect.do_commit, []
+        made: list[bool] = []
 
-        def notice(*statement: Any) -> None:
-            if statement[2].startswith("INSERT INTO trials "):
+        def notice(sql: str) -> None:
+            if sql.startswith("INSERT INTO trials "):
                 made.append(True)
 
-        def lose_the_answer(connection: Any) -> None:
-            commit(connection)
+        def lose_the_answer(done: Callable[[], Any]) -> Any:
+            done()
             if len(made) == 1:
                 made.append(True)
-                Outages._fail()
+                gone()
 
-        sqlalchemy.event.listen(database.storage.engine, "before_cursor_execute", notice)
-        dialect.do_commit = lose_the_answer  # type: ignore[method-assign]
-        drive(study, FakeExecutor(), trials=3, timeout_s=None, progress=lambda *_: None)
+        with wired(database.storage.engine, notice, lose_the_answer):
+            drive(study, FakeExecutor(), trials=3, timeout_s=None, progress=lambda *_: None)
     trials = trials_of(database)
     lost = [t for t in trials if LOST in t.user_attrs]
     assert [t.user_attrs["error"] for t in lost] == ["the database went away while it was made"]

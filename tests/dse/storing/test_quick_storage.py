@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dse.database import open_database
 from dse.storing.quick_storage import QuickStorage
+from dse.storing.transactions import Transactions
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -138,17 +139,24 @@ def begun(storage: QuickStorage) -> int:
     return storage.create_new_trial(study_id)
 
 
-def commits(storage: QuickStorage) -> list[None]:
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """An entry for every transaction."""
     found: list[None] = []
-    sqlalchemy.event.listen(storage.engine, "commit", lambda _: found.append(None))
+    begun = Transactions.begun
+
+    def counting(self: Transactions) -> Any:
+        found.append(None)
+        return begun(self)
+
+    monkeypatch.setattr(Transactions, "begun", counting)
     return found
 
 
 def test_what_belongs_together_is_one_transaction(
-    plain: RDBStorage, storage: QuickStorage
+    plain: RDBStorage, storage: QuickStorage, counted: list[None]
 ) -> None:
     trial = begun(storage)
-    counted = commits(storage)
     with storage.together():
         for name in ("x", "y"):
             storage.set_trial_param(trial, name, 0.5, FloatDistribution(0, 1))
@@ -162,9 +170,11 @@ def test_what_belongs_together_is_one_transaction(
     assert text_of(plain.get_trial(trial)) == text_of(seen)
 
 
-def test_a_state_takes_along_what_was_kept(plain: RDBStorage, storage: QuickStorage) -> None:
+def test_a_state_takes_along_what_was_kept(
+    plain: RDBStorage, storage: QuickStorage, counted: list[None]
+) -> None:
     trial = begun(storage)
-    counted = commits(storage)
+    counted.clear()
     with storage.together():
         storage.set_trial_user_attr(trial, "a", 1)
         assert storage.set_trial_state_values(trial, TrialState.COMPLETE, [0.5])
@@ -220,3 +230,57 @@ def test_what_is_not_there_is_a_key_error(storage: QuickStorage) -> None:
     ):
         with pytest.raises(KeyError):
             ask()
+
+
+def test_an_empty_trial_that_was_just_made_is_not_read(
+    plain: RDBStorage, storage: QuickStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    with storage.together():
+        trial = storage.create_new_trial(study_id)
+        stored = text_of(plain.get_trial(trial))
+        with monkeypatch.context() as blind:
+            blind.setattr(Transactions, "read", lambda *_: pytest.fail("reads"))
+            assert text_of(storage.get_trial(trial)) == stored
+            storage.get_trial(trial).user_attrs["a"] = 1
+            storage.set_trial_user_attr(trial, "b", 2)
+            assert storage.get_trial(trial).user_attrs == {"b": 2}
+        storage.flush()
+        assert storage.get_trial(trial).user_attrs == {"b": 2}
+        storage.set_trial_intermediate_value(trial, 1, 0.5)
+        storage.set_trial_state_values(trial, TrialState.COMPLETE, [0.5])
+        assert storage.get_trial(trial).state == TrialState.COMPLETE
+    assert text_of(storage.get_trial(trial)) == text_of(plain.get_trial(trial))
+
+
+def test_a_trial_that_was_made_and_told_in_one_block_is_read_as_it_is_stored(
+    plain: RDBStorage, storage: QuickStorage
+) -> None:
+    study_id = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE])
+    with storage.together():
+        for change in (
+            lambda trial: storage.set_trial_intermediate_value(trial, 1, 0.5),
+            lambda trial: storage.set_trial_state_values(trial, TrialState.COMPLETE, [0.5]),
+        ):
+            change(trial := storage.create_new_trial(study_id))
+            assert text_of(storage.get_trial(trial)) == text_of(plain.get_trial(trial))
+
+
+def test_finished_trials_are_handed_out_in_order_however_they_were_read(
+    plain: RDBStorage, storage: QuickStorage
+) -> None:
+    study = one_of_everything(plain)
+    ids = [t._trial_id for t in plain.get_all_trials(study._study_id)]
+    for known in (ids[1], ids[2], ids[0]):
+        storage.get_trial(known)
+        expected = [text_of(t) for t in plain.get_all_trials(study._study_id)]
+        assert [text_of(t) for t in storage.get_all_trials(study._study_id)] == expected
+    assert not storage._finished
+
+
+def test_many_attributes_of_a_trial_are_more_than_one_statement(storage: QuickStorage) -> None:
+    trial = begun(storage)
+    with storage.together():
+        for number in range(450):
+            storage.set_trial_user_attr(trial, f"key {number}", number)
+    assert storage.get_trial(trial).user_attrs == {f"key {n}": n for n in range(450)}
