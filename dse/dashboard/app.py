@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -17,7 +18,7 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna_dashboard import wsgi
 from sqlalchemy.exc import SQLAlchemyError
 
-from dse.dashboard.feed import MANY, StudyFeed
+from dse.dashboard.feed import MANY, StalePageError, StudyFeed
 from dse.dashboard_storage import DashboardStorage
 from dse.database import Database, brief
 from dse.errors import DseError
@@ -53,6 +54,8 @@ class DashboardApp:
         self._dashboard: Any = wsgi(self._storage)
         self._feeds: dict[int, StudyFeed] = {}
         self._lock = threading.Lock()
+        self._engine = database.storage.engine
+        self._file = _identity(self._engine)
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -71,15 +74,26 @@ class DashboardApp:
 
     def _study(self, study_id: int, after: int, start: StartResponse) -> Iterable[bytes]:
         try:
+            self._follow_file()
             body = self._feed(study_id).answer(after)
         except KeyError:
             body = None
+        except StalePageError as error:
+            return _reason(start, "409 Conflict", str(error))
         except (DseError, SQLAlchemyError, StorageInternalError) as error:
             _logger.warning("%s: %s", self._url, brief(error))
             return _reason(start, "503 Service Unavailable", f"{self._url}: {brief(error)}")
         if body is None:
             return _reason(start, "404 Not Found", f"study_id={study_id} is not found")
         return _json(start, "200 OK", body)
+
+    def _follow_file(self) -> None:
+        """Open an SQLite file anew that was replaced by another one."""
+        with self._lock:
+            now = _identity(self._engine)
+            if now and now != self._file:
+                self._file = now
+                self._engine.dispose()
 
     def _feed(self, study_id: int) -> StudyFeed:
         with self._lock:
@@ -88,6 +102,17 @@ class DashboardApp:
                     self._storage, study_id, url=self._url, last=self._last
                 )
             return self._feeds[study_id]
+
+
+def _identity(engine: sqlalchemy.Engine) -> tuple[int, ...]:
+    """By what a file is known; empty if there is none."""
+    if engine.name != "sqlite" or not engine.url.database:
+        return ()
+    try:
+        found = Path(engine.url.database).stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino
 
 
 def _read_only(database: Database) -> None:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from dse.errors import StudyError
 from dse.lease import ATTRIBUTE, SHARED, STOP, live_leases
 from dse.reading.columns import TrialColumns
+from dse.reading.first_trial import first_trial
 from dse.reading.source import Source
 from dse.reading.studies import StoredStudy, read_study
 
@@ -53,7 +52,7 @@ class LiveStudy:
         source.moment()
         self.study: StoredStudy = read_study(source, name)
         self.columns = TrialColumns(source, self.study)
-        self._began = self._first_trial()
+        self._began = first_trial(self.columns)
 
     def refresh(self) -> None:
         """Read what is new; not more often than what is computed from it takes.
@@ -69,11 +68,11 @@ class LiveStudy:
         changed = self.columns.refresh()
         self.study = read_study(self.source, self._name)
         self._read_at = time.monotonic()
-        began, self._began = self._began, self._first_trial()
+        began, self._began = self._began, first_trial(self.columns)
         anew = self.study.study_id != before.study_id or (began and began != self._began)
         if anew:  # deleted, and made again; SQLite gives the same keys once more
             self.columns = TrialColumns(self.source, self.study)
-            self._began = self._first_trial()
+            self._began = first_trial(self.columns)
         elif not len(changed) and self.study.user_attrs == before.user_attrs:
             return
         self.columns.study = self.study
@@ -91,14 +90,6 @@ class LiveStudy:
         while len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
         return cast("Result", found)
-
-    def _first_trial(self) -> list[tuple[Any, ...]]:
-        """Of the first trial what no other one has; nothing while there is none."""
-        if not len(self.columns):
-            return []
-        first = int(self.columns.ids(np.arange(1))[0])
-        sql = "SELECT study_id, datetime_start FROM trials WHERE trial_id = "
-        return [row for row in self.source.rows(f"{sql}{first}") if row[1] is not None]
 
     @property
     def drivers(self) -> list[dict[str, Any]]:

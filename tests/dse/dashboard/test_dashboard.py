@@ -250,10 +250,10 @@ def test_the_page_and_its_api_are_served(address: str) -> None:
         ("/api/studies/1/param_importances", b"param_importances"),
         ("/csv/1", b"Number,State,accuracy,energy_uj"),
     ):
-        with urllib.request.urlopen(address + path, timeout=30) as answer:
+        with urllib.request.urlopen(address + path, timeout=120) as answer:
             assert part in answer.read(), path
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{address}/api/studies", data=b"{}", timeout=30)
+        urllib.request.urlopen(f"{address}/api/studies", data=b"{}", timeout=120)
 
 
 def test_a_taken_port_and_a_strange_address_are_refused(address: str, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_it_listens_on_an_address_of_version_6(study: optuna.Study, tmp_path: Pa
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         url = f"http://[::1]:{server.server_port}/api/studies"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             assert b"small" in answer.read()
         thread.join()
 
