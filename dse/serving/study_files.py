@@ -17,6 +17,7 @@ from dse.plugins import installed, load
 from dse.samplers.auto import choose_sampler
 from dse.serving.settings import ServeSettings
 from dse.spec import StudySpec
+from dse.spec_yaml import parse_yaml
 
 FILE = "study.yaml"
 _DEPTH, _ENTRIES = 20, 20_000
@@ -65,7 +66,7 @@ def check_upload(text: str, changes: Mapping[str, Any], settings: ServeSettings)
         SpecError: It is no study file, says what cannot hold, or what this server does not allow.
         PluginError: It names a technique that is not installed.
     """
-    data = _read(text)
+    data = parse_yaml(text, FILE, _refuse_large)
     if not settings.allow_code:
         _refuse_code(data)
     wanted = {path: value for path, value in changes.items() if value is not None}
@@ -91,48 +92,38 @@ def _require(group: str, name: str | None) -> None:
         load(group, name)
 
 
-def _read(text: str) -> dict[str, Any]:
-    """The mapping, of moderate depth and without references, which may multiply."""
-    try:
-        depth = 0
-        for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-            if number > _ENTRIES:
-                raise SpecError(f"{FILE}: a study file has at most {_ENTRIES} entries")
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                raise SpecError(
-                    f"{FILE}:{line}: a study file that is sent to the "
-                    f"server has no references, got *{event.anchor}; write the value out"
-                )
-            if (
-                isinstance(event, yaml.ScalarEvent)
-                and event.style is None
-                and len(event.value) > _PLAIN
-            ):
-                raise SpecError(
-                    f"{FILE}: a value without quotes has at most {_PLAIN} characters, got "
-                    f"{len(event.value)}; quote a longer text"
-                )
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > _DEPTH:
-                raise SpecError(f"{FILE}: lists and sections are at most {_DEPTH} levels deep")
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise SpecError(f"{FILE}{at}: is not valid YAML: {problem}") from None
-    except ValueError as error:  # a date or a number that cannot be
-        raise SpecError(f"{FILE}: is not valid YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise SpecError(
-            f"{FILE}: a study file is a mapping with name, task, space and objectives; "
-            f"got {type(data).__name__}"
-        )
-    return data
+def _refuse_large(text: str) -> None:
+    """Refuse what is deep, long, or has references, which may multiply.
+
+    Raises:
+        SpecError: The text is such.
+        yaml.YAMLError: It is not YAML.
+    """
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        if number > _ENTRIES:
+            raise SpecError(f"{FILE}: a study file has at most {_ENTRIES} entries")
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise SpecError(
+                f"{FILE}:{line}: a study file that is sent to the "
+                f"server has no references, got *{event.anchor}; write the value out"
+            )
+        if (
+            isinstance(event, yaml.ScalarEvent)
+            and event.style is None
+            and len(event.value) > _PLAIN
+        ):
+            raise SpecError(
+                f"{FILE}: a value without quotes has at most {_PLAIN} characters, got "
+                f"{len(event.value)}; quote a longer text"
+            )
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEPTH:
+            raise SpecError(f"{FILE}: lists and sections are at most {_DEPTH} levels deep")
 
 
 def _refuse_code(data: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import yaml
 from dse.errors import DseError, SpecError
 from dse.serving.hosts import AllowedHosts
 from dse.serving.settings import ServeSettings
-from dse.serving.study_files import check_upload
+from dse.serving.study_files import FILE, check_upload
 from dse.spec import StudySpec
 from tests.dse.fakes import SPEC
 
@@ -68,6 +68,39 @@ def test_a_good_file_is_what_dse_run_makes_of_it(tmp_path: Path) -> None:
 def test_a_bad_file_is_told_as_dse_run_tells_it(wrong: str, words: str) -> None:
     with pytest.raises(DseError, match=words):
         check_upload(wrong, {}, settings())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "name: a\nname: b\n",
+        "name: a\ntask:\n  name: x\n  name: mlp_mnist\n",
+        "1: a\n",
+        "name: [",
+        "when: 2026-99-99",
+        "a: \x00",
+        "[a]: b",
+        "- a",
+        "",
+    ],
+)
+def test_yaml_is_refused_in_the_words_of_dse_run(wrong: str, tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    file.write_text(wrong)
+    with pytest.raises(SpecError) as of_run:
+        StudySpec.from_yaml(file)
+    with pytest.raises(SpecError) as of_server:
+        check_upload(wrong, {}, settings())
+    assert str(of_server.value) == str(of_run.value)
+
+
+def test_a_key_that_stands_twice_is_refused_before_anything_is_looked_up() -> None:
+    """The later one would be what is checked for code, whichever is meant."""
+    twice = text() + "folders: [/tmp]\nfolders: []\n"
+    with pytest.raises(
+        SpecError, match=r"^study\.yaml:\d+:1: is not valid YAML: 'folders' stands"
+    ):
+        check_upload(twice, {}, settings())
 
 
 CODE = [
