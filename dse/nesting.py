@@ -37,6 +37,7 @@ class Nesting:
         self._space = space
         self._swept = swept_values(space) if self._on else {}
         self._networks: set[str] = set()
+        self._climbed: set[str] = set()
         self._noted: set[int] = set()
         self.n_known_in_a_row = 0
         """Of the last designs asked, how many had a network that was swept before."""
@@ -50,9 +51,24 @@ class Nesting:
         self.note(marks)
         return marks
 
+    def mark_climbing(self, design: Mapping[str, Any]) -> dict[str, Any]:
+        """What changes in the attribute `design` when it goes on to the last rung.
+
+        Of several designs of one network the first that gets there is swept: not all get there.
+        """
+        if SWEEP not in design:
+            return {}
+        marks = {SWEEP: design[NETWORK] not in self._climbed}
+        self._climbed.add(design[NETWORK])
+        return marks
+
     def note(self, design: Mapping[str, Any]) -> None:
         """Take in the attribute of a trial; the same draw again changes nothing."""
-        if SWEEP not in design or {RETRY_OF, PROMOTED_FROM} & design.keys():
+        if SWEEP not in design or RETRY_OF in design:
+            return
+        if PROMOTED_FROM in design:
+            if design[SWEEP]:
+                self._climbed.add(design[NETWORK])
             return
         if (draw := design.get("draw")) is not None:
             if draw in self._noted:

@@ -11,6 +11,7 @@ from dse.spec_sections import BudgetSpec, Fidelity
 from dse.trial_attributes import (
     COMPLETE,
     DUPLICATE_OF,
+    NESTED_IN,
     PROMOTED_FROM,
     RUNG,
     RUNG_RESULT,
@@ -60,6 +61,8 @@ class Rungs:
         """Take in a trial of whatever state."""
         design = design_of(trial)
         if len(self.ladder) == 1 or design is None or DUPLICATE_OF in trial.user_attrs:
+            return
+        if NESTED_IN in design:  # it came with a network on the last rung and does not climb
             return
         self._due = None
         before = design.get(PROMOTED_FROM)

@@ -262,6 +262,8 @@ class Study:
         assert before is not None, "it has a result"
         design = {key: value for key, value in before.items() if key not in (RETRY_OF, DRIVER)}
         design |= {"attempt": 1, RUNG: before.get(RUNG, 0) + 1, PROMOTED_FROM: number}
+        if self._rungs.is_last(design):
+            design |= self._nesting.mark_climbing(design)
         self.optuna.enqueue_trial(trial.params, user_attrs={DESIGN: design})
         self._rungs.promoted(number)
         self.n_waiting += 1
@@ -377,10 +379,10 @@ class Study:
         self._next_draw = max(self._next_draw, design["draw"] + 1)
         if len(self._rungs.ladder) > 1:
             self._rungs.note(trial)
+        self._nesting.note(design)
         if trial.state == TrialState.WAITING:
             self.n_waiting += 1
             return
-        self._nesting.note(design)
         if DUPLICATE_OF in trial.user_attrs:
             return
         ruled_out = trial.user_attrs.get(RULED_OUT)
@@ -396,7 +398,8 @@ class Study:
 
 def _counts(design: Mapping[str, Any]) -> bool:
     """Whether the budget counts the design of a trial."""
-    return NESTED_IN not in design and bool(design.get(SWEEP, True))
+    own = not {NESTED_IN, PROMOTED_FROM} & design.keys()
+    return own and bool(design.get(SWEEP, True))
 
 
 def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:

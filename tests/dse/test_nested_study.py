@@ -14,7 +14,7 @@ from dse.pareto import pareto_front
 from dse.pipeline.hardware_choices import with_hardware
 from dse.resuming import driving
 from dse.trial_reports import read_report
-from dse.trials import NESTED_IN, NETWORK, PROMOTED_FROM, SWEEP, design_of
+from dse.trials import NESTED_IN, NETWORK, PROMOTED_FROM, RUNG_RESULT, SWEEP, design_of
 from tests.dse.fakes import FakeExecutor, database_in, made_up, run_in_pieces, small_spec
 
 
@@ -114,3 +114,50 @@ def test_only_the_last_rung_is_swept(tmp_path: Path) -> None:
     _, nested = kinds(trials)
     assert nested
     assert {design_of(t)[NESTED_IN] for t in nested} <= full  # type: ignore[index]
+
+
+CLIMBING = {"trials": 8, "epochs": 2, "rungs": ["short", "full"], "reduction": 2}
+
+
+def test_a_nested_study_that_climbs_goes_on_in_pieces_as_in_a_row(tmp_path: Path) -> None:
+    """What a sweep found is no result of the first rung, also for a driver that reads it."""
+    spec = small_spec(search="nested", budget=CLIMBING, sampler={"name": "tpe", "seed": 2})
+
+    def told(stop_after: int | None) -> list[Any]:
+        folder = tmp_path / str(stop_after)
+        trials = run_in_pieces(folder, spec, sweeping, stop_after).trials()
+        climbed = [t for t in trials if PROMOTED_FROM in (design_of(t) or {})]
+        assert {
+            RUNG_RESULT in trials[design_of(t)[PROMOTED_FROM]].user_attrs for t in climbed
+        } == {  # type: ignore[index]
+            True
+        }
+        return [(t.params, t.values) for t in trials if t.state != TrialState.FAIL]
+
+    assert told(2) == told(None)
+
+
+def test_a_network_is_swept_when_its_first_design_to_climb_gets_there(tmp_path: Path) -> None:
+    """Two networks, and the rung sends on designs that did not bring theirs into the study."""
+    space = {"regularizer": ["none", "l1"], "regularizer.l1.strength": [1.0], "adc.bits": "1..8"}
+    points = [{"regularizer": r, "adc.bits": bits} for bits in (1, 5, 8) for r in ("none", "l1")]
+    spec = small_spec(
+        search="nested",
+        space=space,
+        points=points,
+        constraints=[],
+        budget={**CLIMBING, "trials": 2},
+    )
+    jobs: list[Job] = []
+
+    def evaluate(job: Job) -> Evaluation:
+        jobs.append(job)
+        return sweeping(job)
+
+    trials = run_in_pieces(tmp_path, spec, evaluate, None).trials()
+    full = [design_of(t) or {} for t in trials if PROMOTED_FROM in (design_of(t) or {})]
+    networks = [design[NETWORK] for design in full]
+    assert len(full) == 3
+    assert [d[SWEEP] for d in full] == [n not in networks[:i] for i, n in enumerate(networks)]
+    assert [job.sweep for job in jobs if job.fidelity == "full"] == [d[SWEEP] for d in full]
+    assert any(not (design_of(trials[d[PROMOTED_FROM]]) or {})[SWEEP] for d in full if d[SWEEP])
