@@ -1,9 +1,12 @@
 """What optimising the four systems together is worth, at the same number of trained networks.
 
-Runs studies/gain_*.yaml: each published system alone, and all of them together with as many
-networks as the four have in all, under the same seeds. Every number is of a network that was
-really trained and simulated with its ADCs. The databases stay in the folder, so a run that was
+Runs studies/gain_*.yaml: each published system alone on its arrays, and all of them together with
+as many networks as the four have in all, under the same seeds. Every number is of a network that
+was really trained and simulated with its ADCs. The databases stay in the folder, so a run that was
 stopped goes on.
+
+The joint study also chooses how many bitlines share a converter. What of the gain is due to that
+alone `--bitlines` tells: `none` keeps 128 there too, `all` lets the four systems choose as well.
 
 The hypervolume is taken in accuracy (a fraction), log10 of the energy and log10 of the area,
 against the network with 8-bit codes and 8-bit ADCs on the same arrays and nothing compressed, its
@@ -48,6 +51,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("joint_gain"), help="databases")
     parser.add_argument("--networks", type=int, default=12, help="trained networks per system")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--bitlines", choices=("joint", "none", "all"), default="joint", help="whose arrays vary"
+    )
     parser.add_argument("--sampler", default=None, help="instead of the studies' own")
     parser.add_argument("--plot", type=Path, default=None, help="PNG of the fronts of one seed")
     args = parser.parse_args()
@@ -65,12 +71,16 @@ def main() -> None:
     fronts: dict[str, Array] = {}
     for seed in args.seeds:
         fronts = {
-            system: front(args.folder, system, seed, args.networks, args.sampler)
-            for system in SYSTEMS
+            name: front(
+                args.folder,
+                name,
+                seed,
+                args.networks * (len(SYSTEMS) if name == "joint" else 1),
+                args.sampler,
+                args.bitlines,
+            )
+            for name in (*SYSTEMS, "joint")
         }
-        fronts["joint"] = front(
-            args.folder, "joint", seed, args.networks * len(SYSTEMS), args.sampler
-        )
         union = np.concatenate([fronts[system] for system in SYSTEMS])
         found = {name: volume(each, reference) for name, each in fronts.items()}
         found["union"] = volume(union, reference)
@@ -90,6 +100,7 @@ def main() -> None:
                 "dominates_per_seed": dominated,
                 "hypervolumes": volumes,
                 "networks_per_system": args.networks,
+                "bitlines": args.bitlines,
                 "seconds": round(time.perf_counter() - began),
             }
         )
@@ -120,12 +131,18 @@ def baseline(folder: Path) -> Array:
     )
 
 
-def front(folder: Path, system: str, seed: int, networks: int, sampler: str | None) -> Array:
+def front(
+    folder: Path, system: str, seed: int, networks: int, sampler: str | None, bitlines: str
+) -> Array:
     """Losses of the feasible non-dominated designs of one study, run or continued here."""
-    sets = [f"name={system}-{seed}", f"sampler.seed={seed}", f"budget.trials={networks}"]
+    name, sets = f"{system}-{seed}", [f"sampler.seed={seed}", f"budget.trials={networks}"]
     if sampler is not None:
         sets.append(f"sampler.name={sampler}")
-    spec = StudySpec.from_yaml(STUDIES / f"gain_{system}.yaml", sets)
+    if system == "joint" and bitlines == "none":
+        name, sets = f"{name}-fixed", [*sets, "space.crossbar.bitlines=[128]"]
+    if system != "joint" and bitlines == "all":
+        name, sets = f"{name}-varied", [*sets, "space.crossbar.bitlines=[64, 128, 256]"]
+    spec = StudySpec.from_yaml(STUDIES / f"gain_{system}.yaml", [f"name={name}", *sets])
     database = open_database(f"sqlite:///{folder / 'dse.db'}", write=True)
     with driving(database, spec) as study:
         launch(study, timeout_s=None, progress=lambda job, outcome: _note(system, seed, job))
