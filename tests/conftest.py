@@ -12,5 +12,7 @@ __all__ = ["any_url", "postgresql_server", "postgresql_url"]
 torch.set_num_threads(1)
 
 
-hypothesis.settings.register_profile("dse", deadline=None)
+hypothesis.settings.register_profile(
+    "dse", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("dse")

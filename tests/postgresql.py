@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.ports import free_port
 
 PASSWORD = "s3cret"
 _NOBODY = "nobody"
@@ -47,9 +48,7 @@ class PostgresqlServer:
                 )
                 for each in (folder / "it").rglob("*"):
                     each.chmod(0o755)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         secret = folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
@@ -69,7 +68,7 @@ class PostgresqlServer:
                 start_new_session=True,
                 **self._as,  # type: ignore[call-overload]
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 psycopg.connect(self._conninfo("postgres")).close()
@@ -84,7 +83,7 @@ class PostgresqlServer:
         """End it: at once and in order (SIGINT), or as a crash would (SIGQUIT)."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=120)
             self._process = None
 
     def new_database(self) -> str:
@@ -103,7 +102,7 @@ class PostgresqlServer:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def _conninfo(self, database: str) -> str:
-        return self.url(database) + "?connect_timeout=5"
+        return self.url(database) + "?connect_timeout=30"
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +14,8 @@ import time
 from pathlib import Path
 
 import psutil
+
+from tests.ports import free_port
 
 _ROOT = Path(__file__).parents[1]
 _STARTS_WITHIN_S = 180.0
@@ -58,10 +59,10 @@ class RayNode:
                 victim.kill()
             except psutil.Error:
                 continue
-        psutil.wait_procs(victims, timeout=10)
+        psutil.wait_procs(victims, timeout=60)
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def _all(self) -> list[psutil.Process]:
         try:
@@ -87,7 +88,7 @@ class RayCluster:
         self._cpus = cpus
         self._dashboard = dashboard
         self._folder = Path(tempfile.mkdtemp(prefix="dse-ray-", dir="/tmp"))
-        self._port, self._dashboard_port = _free_port(), _free_port()
+        self._port, self._dashboard_port = free_port(), free_port()
         self.nodes: list[RayNode] = []
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DSE_", "RAY_"))}
         self.environment = {
@@ -136,7 +137,8 @@ class RayCluster:
             except RuntimeError:
                 node.kill()
                 self.nodes.remove(node)
-                self._port = self._port if self.nodes else _free_port()
+                if not self.nodes:
+                    self._port, self._dashboard_port = free_port(), free_port()
                 node = self._start(resources)
             else:
                 return node
@@ -148,7 +150,7 @@ class RayCluster:
             where = ["--address", self.address]
         else:
             where = ["--head", "--port", str(self._port), "--temp-dir", str(self._folder)]
-            where += ["--ray-client-server-port", str(_free_port())]
+            where += ["--ray-client-server-port", str(free_port())]
             where += ["--include-dashboard", str(self._dashboard).lower()]
             where += ["--dashboard-host", "127.0.0.1"]
             where += ["--dashboard-port", str(self._dashboard_port)]
@@ -160,7 +162,7 @@ class RayCluster:
                     *("start", *where, "--node-ip-address", "127.0.0.1", "--block"),
                     *("--num-cpus", str(self._cpus), "--num-gpus", "0"),
                     *("--object-store-memory", str(80 * 2**20), "--resources", resources),
-                    *("--dashboard-agent-listen-port", str(_free_port())),
+                    *("--dashboard-agent-listen-port", str(free_port())),
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -194,10 +196,3 @@ class RayCluster:
             except ProcessLookupError:
                 continue
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = (
     "no Chromium: install Debian's (apt-get install chromium) or Playwright's "
     "(playwright install chromium), or name one in DSE_CHROMIUM"
 )
-_TIMEOUT_MS = 15_000.0
+SEEN_MS = 60_000.0
+"""Bounds a hang: beside other tests on a small machine a page may take long."""
+
+expect.set_options(timeout=SEEN_MS)
 
 
 def find_chromium(own: Path | None = None) -> Path | None:
@@ -68,7 +71,7 @@ def page_errors() -> list[str]:
 def page(browser: Browser, page_errors: list[str]) -> Iterator[Page]:
     """A page in a context of its own, 1280 x 900."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(_TIMEOUT_MS)
+    context.set_default_timeout(SEEN_MS)
     opened = context.new_page()
 
     def note(message: ConsoleMessage) -> None:

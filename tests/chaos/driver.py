@@ -26,13 +26,16 @@ def main() -> None:
     url, address, spec_json, make, settings = sys.argv[1:]
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", force=True)
-    prepare_ray(local=False)
-    from dse.launching.ray_actors import RayExecutor
-
     spec = StudySpec.from_mapping(json.loads(spec_json), where="driver")
     with driving(open_database(url, write=True), spec) as study:
         if not study.wants(spec.budget.trials):
             return
+        if spec.launch.name == "serial":
+            evaluate = load_attribute(make)(json.loads(settings)).outcome
+            alone = FakeExecutor(lambda job: evaluate(job.point))
+            print("done", run(study, alone), flush=True)
+            return
+        prepare_ray(local=False)
         if spec.launch.name == "tune":
             from dse.launching.tune import run_tune
 
@@ -46,11 +49,8 @@ def main() -> None:
             )
             print("done", summary, flush=True)
             return
-        if spec.launch.name == "serial":
-            evaluate = load_attribute(make)(json.loads(settings)).outcome
-            alone = FakeExecutor(lambda job: evaluate(job.point))
-            print("done", run(study, alone), flush=True)
-            return
+        from dse.launching.ray_actors import RayExecutor
+
         executor = RayExecutor(
             json.loads(settings),
             workers=None,

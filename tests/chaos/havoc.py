@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from tests.chaos.made_up import hold_at, told_in
 from tests.chaos.study import chaos_spec, trials_of, verdict
 from tests.ray_cluster import RayCluster
 
@@ -30,6 +32,8 @@ class Havoc:
         trials: Of the study.
         seconds: Of one evaluation.
         seed: Of the moments and victims.
+        hold: How many designs may be told after a mark before evaluations wait for what is to be
+            killed there; None for no end: what comes too late may then find the study over.
         launch: Entries of `launch` in the study file.
 
     Attributes:
@@ -45,6 +49,7 @@ class Havoc:
         trials: int,
         seconds: float,
         seed: int,
+        hold: int | None = None,
         **launch: Any,
     ) -> None:
         self._cluster = cluster
@@ -53,7 +58,11 @@ class Havoc:
         self._trials = trials
         self._spec = chaos_spec(trials, **launch)
         spec = json.dumps(self._spec.model_dump(mode="json"))
-        made = ["tests.chaos.made_up:MadeUp", json.dumps(seconds)]
+        self._hold = hold
+        make, settings = "MadeUp", json.dumps(seconds)
+        if hold is not None:
+            make, settings = "Held", json.dumps({"seconds": seconds, "folder": str(folder)})
+        made = [f"tests.chaos.made_up:{make}", settings]
         self._arguments = [url, cluster.address, spec, *made]
         self._random = random.Random(seed)
         self._driver: subprocess.Popen[bytes] | None = None
@@ -84,6 +93,7 @@ class Havoc:
         marks = sorted(self._random.uniform(0.02, 0.95) for _ in plan)
         todo = [(int(mark * self._trials), what) for mark, what in zip(marks, plan, strict=True)]
         try:
+            self._let_go(todo)
             self._start()
             while True:
                 if time.monotonic() > deadline:
@@ -93,10 +103,11 @@ class Havoc:
                     if code != 0:
                         raise RuntimeError(f"the driver ended with {code}:\n{self.log()[-6000:]}")
                     break
-                done = self._told()
+                done = told_in(self._folder)
                 if todo and done >= todo[0][0] and self._strike(todo[0][1], database):
                     log(f"{done} of {self._trials} told: killed a {todo[0][1]}")
                     todo.pop(0)
+                    self._let_go(todo)
                 time.sleep(self._random.uniform(0.05, 0.3))
         finally:
             self._kill_driver()
@@ -108,8 +119,10 @@ class Havoc:
         files = sorted(self._folder.glob("driver-*.log"), key=lambda f: int(f.stem[7:]))
         return "".join(f"--- {file.stem}\n{file.read_text()}" for file in files)
 
-    def _told(self) -> int:
-        return sum(file.read_text().count("told ") for file in self._folder.glob("driver-*.log"))
+    def _let_go(self, todo: Sequence[tuple[int, str]]) -> None:
+        """Evaluations go on until the next mark, and some beyond it."""
+        if self._hold is not None:
+            hold_at(self._folder, todo[0][0] + self._hold if todo else math.inf)
 
     def _start(self) -> None:
         with (self._folder / f"driver-{self._lives}.log").open("wb") as output:

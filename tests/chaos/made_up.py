@@ -1,9 +1,13 @@
-"""An evaluation that takes a moment and trains nothing, for Ray workers; imports no torch."""
+"""Evaluations that take a moment and train nothing, for Ray workers; no torch is imported."""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import time
+from pathlib import Path
+from typing import Any
 
 from dse.evaluation import Evaluation, Outcome
 from dse.spec_sections import Fidelity
@@ -31,3 +35,48 @@ class MadeUp:
     ) -> Outcome:
         time.sleep(self._seconds)
         return Evaluation(metrics=made_up(point), stages={}, report={}, seconds=self._seconds)
+
+
+class Held:
+    """Takes some seconds over every design, and then waits while too many are told.
+
+    So a kill that comes late, on a machine that is busy, finds somebody to kill.
+
+    Args:
+        settings: `seconds` of one evaluation; `folder` with the drivers' logs and, by `hold_at`,
+            the number of designs from which on evaluations wait. A process that evaluates leaves
+            a file `began-PID` there.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._made_up = MadeUp(settings["seconds"])
+        self._folder = Path(settings["folder"])
+
+    def outcome(
+        self, point: DesignPoint, *, fidelity: Fidelity | None = None, sweep: bool = False
+    ) -> Outcome:
+        (self._folder / f"began-{os.getpid()}").touch()
+        outcome = self._made_up.outcome(point)
+        while told_in(self._folder) >= hold_in(self._folder):
+            time.sleep(0.05)
+        return outcome
+
+
+def told_in(folder: Path) -> int:
+    """How many designs the drivers were told, by their logs."""
+    return sum(file.read_text().count("told ") for file in folder.glob("*.log"))
+
+
+def hold_in(folder: Path) -> float:
+    """From how many on evaluations wait."""
+    try:
+        return float((folder / "hold").read_text())
+    except FileNotFoundError:
+        return math.inf
+
+
+def hold_at(folder: Path, designs: float) -> None:
+    """Let evaluations wait from so many designs on."""
+    new = folder / "hold.new"
+    new.write_text(str(designs))
+    new.replace(folder / "hold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from tests.ray_cluster import RayCluster
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
@@ -52,7 +55,7 @@ def test_every_fault_of_a_worker_ends_as_it_should(cluster: RayCluster, tmp_path
     died = "worker lost: ActorDiedError: The actor died unexpectedly before finishing this task."
     failed = [(t.user_attrs[ERROR], LOST in t.user_attrs) for t in trials if not is_result(t)]
     assert failed == [
-        ("took longer than launch.trial_timeout_s = 2 s; stopped", False),
+        ("took longer than launch.trial_timeout_s = 4 s; stopped", False),
         (died, True),
         ("out of memory: there is no more", True),
         (died, True),
@@ -75,10 +78,11 @@ def run_driver(
             *(json.dumps(spec.model_dump(mode="json")), make, json.dumps(settings)),
         ],
         cwd=ROOT,
-        env=cluster.environment,
+        # What a busy machine tells of a death only later, Ray calls "unavailable" until then.
+        env={**cluster.environment, "RAY_timeout_ms_task_wait_for_death_info": "60000"},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -91,8 +95,8 @@ def test_tune_gives_what_every_launcher_gives_also_after_a_kill(
     """A driver under Tune is killed; the next one ends with the designs of an undisturbed run."""
     launch: dict[str, Any] = {"name": "tune", "workers": 1, "address": cluster.address}
     url = f"sqlite:///{tmp_path / 'dse.db'}"
-    havoc = Havoc(cluster, url, tmp_path, trials=8, seconds=0.2, seed=4, **launch)
-    found = havoc.run(["driver"], timeout_s=250)
+    havoc = Havoc(cluster, url, tmp_path, trials=8, seconds=0.2, seed=4, hold=3, **launch)
+    found = havoc.run(["driver"], timeout_s=400)
     assert found == {"kills": 1, "lost": 0, "doubled": 0, "stuck": 0, "wrong": 0}, havoc.log()
     assert not list(tmp_path.rglob("experiment_state*")), "snapshots are not kept"
     whole = f"sqlite:///{tmp_path / 'whole.db'}"
@@ -122,7 +126,7 @@ def dse(
         env={**cluster.environment, **variables},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
 
@@ -133,7 +137,7 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
     """From a folder with a checkpoint that stays, to exactly the designs that were wanted."""
     home = tmp_path / "home"
     home.mkdir()
-    study = {**STUDY, "launch": "ray", "budget": {"trials": 30, "epochs": 2}, "sampler": "random"}
+    study = {**STUDY, "launch": "ray", "budget": {"trials": 20, "epochs": 2}, "sampler": "random"}
     file = home / "tiny.yaml"
     file.write_text(yaml.safe_dump(study))
     (home / "old.safetensors").write_bytes(b"weights")
@@ -150,9 +154,11 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
     for line in ("Job: dse-tiny-", "Follow: dse status tiny --follow", f"Resume: dse {submit[0]}"):
         assert line in first.stdout
     driver = running_driver(cluster)
+    driver.suspend()  # else it might be done before the second one comes
     second = dse(cluster, home, *submit)
     assert second.returncode == 2
     assert "LaunchError: study 'tiny' is being run by job dse-tiny-" in second.stderr
+    driver.resume()
     wait_for_results(storage, 2)
     driver.kill()
 
@@ -161,7 +167,7 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
     trials = trials_of(storage, "tiny")
     check_whole(
         [{"state": t.state.name, "params": t.params, "user": t.user_attrs} for t in trials],
-        designs=30,
+        designs=20,
     )
     assert {t.user_attrs[ERROR] for t in trials if LOST in t.user_attrs} <= {
         "driver lost",
@@ -172,23 +178,25 @@ def test_a_submitted_study_whose_driver_is_killed_goes_on_when_submitted_again(
 
 
 def running_driver(cluster: RayCluster) -> psutil.Process:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
-        if found := cluster.nodes[0].workers(" -m dse run"):
-            return found[-1]  # the shell that starts it comes first
+        for process in cluster.nodes[0].workers(" -m dse run"):
+            with contextlib.suppress(psutil.Error):
+                if "-m" in process.cmdline():  # the shell that starts it has it in one word
+                    return process
         time.sleep(0.1)
     raise AssertionError("the job started no driver")
 
 
 def wait_for_results(storage: str, count: int) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         try:
             if sum(map(is_result, trials_of(storage, "tiny"))) >= count:
                 return
         except Exception:
             pass
-        time.sleep(0.3)
+        time.sleep(0.05)
     raise AssertionError("no results")
 
 
@@ -197,9 +205,8 @@ def test_chaos_leaves_a_whole_study(cluster: RayCluster, tmp_path: Path) -> None
     for _ in range(2):
         cluster.add_node(wait=False)
         time.sleep(1)  # two at the same moment collide
-    havoc = Havoc(
-        cluster, f"sqlite:///{tmp_path / 'dse.db'}", tmp_path, trials=60, seconds=0.25, seed=3
-    )
+    url = f"sqlite:///{tmp_path / 'dse.db'}"
+    havoc = Havoc(cluster, url, tmp_path, trials=60, seconds=0.25, seed=3, hold=12)
     plan = ["worker", "driver", "worker", "node", "driver", "worker"]
-    found: dict[str, Any] = havoc.run(plan, timeout_s=240)
+    found: dict[str, Any] = havoc.run(plan, timeout_s=400)
     assert found == {"kills": 6, "lost": 0, "doubled": 0, "stuck": 0, "wrong": 0}, havoc.log()

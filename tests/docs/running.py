@@ -79,7 +79,7 @@ def run_program(words: Sequence[str]) -> None:
     """Run a program that was installed with dse."""
     done = subprocess.run(
         [str(SCRIPTS / words[0]), *words[1:]], env=environment(), capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -134,7 +134,7 @@ def test_a_lease_ends_with_its_process_or_with_its_beat() -> None:
 
 
 def test_processes_that_start_together_make_the_tables_together(any_url: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     start, told = context.Barrier(3), context.Queue()
     processes = [context.Process(target=_open_it, args=(any_url, start, told)) for _ in range(3)]
     for process in processes:

@@ -51,7 +51,7 @@ def slow(begin: Callable[[], None]) -> Callable[[Job], Outcome]:
         seen.append(job.number)
         if len(seen) == 4:
             threading.Thread(target=begin).start()
-            time.sleep(30)
+            time.sleep(120)
         return made_up(job.point)
 
     return evaluate
@@ -79,18 +79,23 @@ def test_a_cancelled_run_stops_within_its_evaluation_and_goes_on_later(database:
 def test_a_driver_in_another_thread_stops_after_its_evaluation(database: Database) -> None:
     """There signals do not reach: as in a web application."""
     summaries: list[Summary] = []
-    begun = threading.Event()
+    begun, asked = threading.Event(), threading.Event()
+    seen: list[int] = []
 
     def evaluate(job: Job) -> Outcome:
         begun.set()
-        time.sleep(0.1)
+        asked.wait(60)
+        seen.append(job.number)
+        if len(seen) > 1:  # the request was not seen in the first one
+            time.sleep(0.3)
         return made_up(job.point)
 
     thread = threading.Thread(target=lambda: summaries.append(run(database, evaluate)))
     thread.start()
-    begun.wait(10)
-    ask_to_stop(load_optuna(database, "small"))
-    thread.join(20)
+    assert begun.wait(60)
+    assert ask_to_stop(load_optuna(database, "small"))
+    asked.set()
+    thread.join(120)
     assert summaries[0].stopped.startswith("cancelled by")
     assert set(states(database)) <= {"COMPLETE", "FAIL", "WAITING"}
 
@@ -145,7 +150,7 @@ def test_the_command_says_whether_somebody_ran_the_study(
 ) -> None:
     said: list[tuple[int, str]] = []
     run(database, slow(lambda: said.append(cancel(tmp_path, "--wait"))))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not said and time.monotonic() < deadline:
         time.sleep(0.05)
     assert said[0][0] == 0

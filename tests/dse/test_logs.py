@@ -83,7 +83,7 @@ def test_an_interrupted_run_says_so_and_errors_have_their_traces(capsys: Any) ->
 
 
 def scraped(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     found = re.findall(r"^(dse_\S+?(?:\{.*\})?) (\S+)$", text, flags=re.MULTILINE)
     return {name: float(value) for name, value in found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -30,6 +31,7 @@ from dse.resuming import driving, load_optuna
 from dse.storing.study_lock import StudyLock
 from dse.study import Study
 from dse.trials import DRIVER, DUPLICATE_OF, ERROR, LOST, design_of, is_result
+from tests.chaos.made_up import hold_at, told_in
 from tests.chaos.study import chaos_spec, trials_of, verdict
 from tests.dse.fakes import FakeExecutor, database_in, made_up, small_spec
 
@@ -289,15 +291,18 @@ def test_drivers_that_are_killed_at_random_leave_a_whole_study(
 ) -> None:
     spec = chaos_spec(60, name="serial", join=True)
     dice = random.Random(7)
-    arguments = [postgresql_url, "", json.dumps(spec.model_dump(mode="json"))]
+    held = {"seconds": 0.05, "folder": str(tmp_path)}
+    arguments = [
+        *(postgresql_url, "", json.dumps(spec.model_dump(mode="json"))),
+        *("tests.chaos.made_up:Held", json.dumps(held)),
+    ]
     lives: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         with (tmp_path / f"{len(lives)}.log").open("wb") as log:
             lives.append(
                 subprocess.Popen(
-                    [sys.executable, "-W", "ignore", "-m", "tests.chaos.driver", *arguments,
-                     "tests.chaos.made_up:MadeUp", "0.05"],
+                    [sys.executable, "-W", "ignore", "-m", "tests.chaos.driver", *arguments],
                     cwd=ROOT,
                     env={**os.environ, "DSE_HOME": str(tmp_path)},
                     stdout=log,
@@ -305,27 +310,38 @@ def test_drivers_that_are_killed_at_random_leave_a_whole_study(
                 )
             )  # fmt: skip
 
-    def told() -> int:
-        return sum(file.read_text().count("told ") for file in tmp_path.glob("*.log"))
+    def alive() -> list[subprocess.Popen[bytes]]:
+        return [life for life in lives if life.poll() is None]
 
-    deadline = time.monotonic() + 200
+    def have_all_begun() -> bool:
+        return all((tmp_path / f"began-{life.pid}").exists() for life in alive())
+
+    # Evaluations wait where the test is late: the first ones for all drivers, the others for the
+    # next kill, the last ones for those that were started last.
+    hold_at(tmp_path, 4)
+    deadline = time.monotonic() + 250
     for _ in range(3):
         start()
     kills = 0
-    while any(life.poll() is None for life in lives):
+    while alive():
         assert time.monotonic() < deadline
-        if kills < 4 and told() > 12 * (kills + 1):
-            victim = dice.choice([life for life in lives if life.poll() is None])
+        if kills < 4 and told_in(tmp_path) > 10 * (kills + 1):
+            victim = dice.choice(alive())
             victim.send_signal(signal.SIGKILL)
             victim.wait()
             kills += 1
             start()
+            hold_at(tmp_path, 10 * min(kills + 1, 4) + 8)
+        elif kills == 0 and have_all_begun():
+            hold_at(tmp_path, 18)
+        elif kills == 4 and have_all_begun():
+            hold_at(tmp_path, math.inf)
         time.sleep(0.05)
     ends = [life.returncode for life in lives]
     assert not live_leases(open_study(postgresql_url).user_attrs)
     logs = "".join(file.read_text() for file in sorted(tmp_path.glob("*.log")))
     assert sorted(ends) == [-9] * kills + [0] * 3, logs
-    assert kills == 4, "it was over too soon"
+    assert kills == 4
     found = trials_of(postgresql_url)
     assert verdict(spec, found) == {"lost": 0, "doubled": 0, "stuck": 0, "wrong": 0}, logs
     assert len({design_of(t)[DRIVER] for t in found if is_result(t)}) >= 3, "all took part"

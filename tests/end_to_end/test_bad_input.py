@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.commands import dse, stored_trials, succeed, write_study
+from dse.errors import DseError
+from tests.end_to_end.commands import dse, dse_here, stored_trials, succeed, write_study
 
 
 def refused(folder: Path, *arguments: str, **variables: str) -> str:
@@ -57,7 +59,9 @@ def test_a_study_that_cannot_run_touches_no_database(
         file = write_study(tmp_path)
         file.write_text(file.read_text().replace("name: tiny", "name: a/b", 1))
     before = sorted(tmp_path.iterdir())
-    assert refused(tmp_path, "run", str(file)).startswith(message)
+    error = dse_here(tmp_path, "run", str(file)).exception
+    assert isinstance(error, DseError)
+    assert f"{type(error).__name__}: {error}".startswith(message)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -76,10 +80,17 @@ def test_a_missing_data_folder_says_how_to_get_the_data(tmp_path: Path) -> None:
     assert not (tmp_path / "dse.db").exists()
 
 
+@pytest.fixture(scope="module")
+def two_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored")
+    succeed(folder, "run", str(write_study(folder)), "--trials", "2")
+    return folder
+
+
 @pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    succeed(tmp_path, "run", str(write_study(tmp_path)), "--trials", "2")
-    return tmp_path
+def stored(two_trials: Path, tmp_path: Path) -> Path:
+    """A copy to work in."""
+    return shutil.copytree(two_trials, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_changed_space_is_refused_and_the_study_unharmed(stored: Path) -> None:

@@ -13,25 +13,34 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.commands import dse, start, stored_trials, succeed, write_study
+from tests.end_to_end.commands import (
+    HANGS_AFTER_S,
+    dse,
+    start,
+    stored_trials,
+    succeed,
+    write_study,
+)
 
 SLOWER = {"trials": 10, "epochs": 6}
 TASK = {"name": "mlp_mnist", "train_images": 3000, "test_images": 500}
 
 
-def wait_for(folder: Path, complete: int, timeout_s: float = 240.0) -> None:
+COMPLETE = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+
+
+def wait_for(folder: Path, count: int, query: str = COMPLETE) -> None:
     """Wait until the study holds so many results; looks often, so that it comes in time."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + HANGS_AFTER_S
     while time.monotonic() < deadline:
         try:
             with closing(sqlite3.connect(f"file:{folder / 'dse.db'}?mode=ro", uri=True)) as look:
-                query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
-                if look.execute(query).fetchone()[0] >= complete:
+                if look.execute(query).fetchone()[0] >= count:
                     return
         except sqlite3.Error:  # the database is being made
             pass
         time.sleep(0.02)
-    raise AssertionError(f"no {complete} results after {timeout_s} s")
+    raise AssertionError(f"not {count} after {HANGS_AFTER_S} s: {query}")
 
 
 def outcomes(trials: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
@@ -86,7 +95,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     driver = start(tmp_path, "run", str(write_study(tmp_path, budget=SLOWER, task=TASK)))
     wait_for(tmp_path, 2)
     driver.send_signal(number)
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=HANGS_AFTER_S)
     assert driver.returncode == code, output
     assert "Traceback" not in output
     assert "Interrupted; continue with: dse resume tiny" in output
@@ -106,14 +115,14 @@ def test_a_second_driver_is_refused_while_the_first_runs(tmp_path: Path) -> None
     assert f"StudyError: study 'tiny' is being run by process {driver.pid} on" in second.stderr
     assert '"running_now": true' in succeed(tmp_path, "status", "tiny", "--format", "json")
     driver.send_signal(signal.SIGINT)
-    driver.communicate(timeout=60)
+    driver.communicate(timeout=HANGS_AFTER_S)
     assert '"running_now": false' in succeed(tmp_path, "status", "tiny", "--format", "json")
 
 
 def test_time_is_up_ends_a_run_well_and_keeps_the_study(tmp_path: Path) -> None:
     study = write_study(tmp_path, budget={"trials": 500, "epochs": 3}, task=TASK)
-    output = succeed(tmp_path, "run", str(study), "--timeout", "3")
-    assert "Stopped: time is up after 3 s." in output
+    output = succeed(tmp_path, "run", str(study), "--timeout", "1")
+    assert "Stopped: time is up after 1 s." in output
     states = Counter(t["state"] for t in stored_trials(tmp_path))
     assert states["COMPLETE"] >= 1
     assert states["RUNNING"] == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.commands import (
+    HANGS_AFTER_S,
     SCRIPTS,
     dse,
     printed_json,
@@ -148,7 +149,7 @@ def test_optunas_own_command_lists_the_same_trials(finished: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_AFTER_S,
         check=True,
     )
     listed = json.loads(done.stdout)
@@ -242,7 +243,7 @@ def test_a_users_own_network_and_checkpoint(tmp_path: Path) -> None:
         "save_file(own_net.make().state_dict(), 'own.safetensors')"
     )
     python = str(SCRIPTS / "python")
-    subprocess.run([python, "-c", code], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([python, "-c", code], cwd=tmp_path, check=True, timeout=HANGS_AFTER_S)
     task = {
         "model": "own_net:make",
         "data": "mnist",

@@ -7,12 +7,13 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.end_to_end.commands import start, stored_trials, succeed, write_study
+from tests.end_to_end.commands import HANGS_AFTER_S, start, stored_trials, succeed, write_study
 from tests.end_to_end.test_interruptions import (
     SLOWER,
     TASK,
@@ -21,10 +22,31 @@ from tests.end_to_end.test_interruptions import (
     wait_for,
 )
 
+LOST = """SELECT count(*) FROM trial_user_attributes
+    WHERE key = 'error' AND value_json LIKE '"worker lost%'"""
 
-def ray_workers(driver: psutil.Process) -> list[psutil.Process]:
-    """Processes of the run that evaluate designs."""
-    return [p for p in driver.children(recursive=True) if "ray::_Worker" in title(p)]
+
+def evaluating(driver: psutil.Process) -> psutil.Process:
+    """A process of the run that evaluates a design at this moment; others may be starting."""
+    deadline = time.monotonic() + HANGS_AFTER_S
+    while time.monotonic() < deadline:
+        for process in driver.children(recursive=True):
+            if "ray::_Worker.outcome" in title(process):
+                return process
+        time.sleep(0.01)
+    raise AssertionError("no worker found to kill")
+
+
+def listeners(processes: Iterable[psutil.Process]) -> set[Any]:
+    """Addresses on which those listen that still run."""
+    found = set()
+    for process in processes:
+        try:
+            connections = process.net_connections("inet")
+        except psutil.Error:
+            continue
+        found |= {c.laddr for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def title(process: psutil.Process) -> str:
@@ -61,17 +83,13 @@ def test_a_killed_worker_costs_one_attempt_and_a_killed_driver_nothing(tmp_path:
     driver = start(tmp_path, "run", str(study))
     wait_for(tmp_path, 1)
     family = psutil.Process(driver.pid)
-    victims = ray_workers(family)
-    assert victims, "no worker found to kill"
-    victims[0].kill()
+    evaluating(family).kill()
+    wait_for(tmp_path, 1, LOST)
     wait_for(tmp_path, 4)
     left_behind = family.children(recursive=True)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
-    deadline = time.monotonic() + 30
-    while psutil.wait_procs(left_behind, timeout=1)[1] and time.monotonic() < deadline:
-        pass
-    assert not psutil.wait_procs(left_behind, timeout=0)[1], "Ray outlives its driver"
+    assert not psutil.wait_procs(left_behind, timeout=120)[1], "Ray outlives its driver"
 
     succeed(tmp_path, "resume", "tiny")
     trials = stored_trials(tmp_path)
@@ -88,17 +106,12 @@ def test_interrupting_ray_ends_with_130_and_leaves_no_process(tmp_path: Path) ->
     driver = start(tmp_path, "run", str(study))
     wait_for(tmp_path, 1)
     children = psutil.Process(driver.pid).children(recursive=True)
-    listening = {
-        connection.laddr
-        for process in [psutil.Process(driver.pid), *children]
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = listeners([psutil.Process(driver.pid), *children])
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    output, _ = driver.communicate(timeout=90)
+    output, _ = driver.communicate(timeout=HANGS_AFTER_S)
     assert driver.returncode == 130, output
     assert "Traceback" not in output
-    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert not psutil.wait_procs(children, timeout=120)[1]
     assert "RUNNING" not in {t["state"] for t in stored_trials(tmp_path)}
     assert listening
     assert not [address for address in listening if not is_loopback(address.ip)]
@@ -118,7 +131,7 @@ def test_a_local_ray_that_dies_is_started_again(tmp_path: Path) -> None:
     for process in psutil.Process(driver.pid).children(recursive=True):
         if "ray::RuntimeEnvAgent" in title(process):
             process.kill()  # the node takes this for its own end
-    output, _ = driver.communicate(timeout=200)
+    output, _ = driver.communicate(timeout=HANGS_AFTER_S)
     assert driver.returncode == 0, output
     assert "the local Ray has died; starting another" in output
     trials = stored_trials(tmp_path)

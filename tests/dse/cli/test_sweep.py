@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dse.cli.app import app
 from dse.errors import SpecError, StudyError
 from hw_models.errors import HardwareError
-from tests.end_to_end.commands import printed_json, succeed, write_study
+from tests.end_to_end.commands import dse_here, write_study
 
 ONE_DESIGN = ("crossbar.wordlines=128", "crossbar.bitlines=128", "adc.bits=8", "adc.per_array=1")
 
@@ -21,7 +21,8 @@ ONE_DESIGN = ("crossbar.wordlines=128", "crossbar.bitlines=128", "adc.bits=8", "
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two trials; the first one has no regulariser and 8-bit ADCs."""
     home = tmp_path_factory.mktemp("sweep")
-    succeed(home, "run", str(write_study(home)), "--trials", "2")
+    done = dse_here(home, "run", str(write_study(home)), "--trials", "2")
+    assert done.exit_code == 0, done.output
     return home
 
 
@@ -49,7 +50,7 @@ def swept_json(*spaces: str, **options: Any) -> Any:
 
 
 def test_the_hardware_of_the_trial_costs_what_the_trial_says(here: Path) -> None:
-    explained = printed_json(here, "explain", "tiny", "0")
+    explained = json.loads(dse_here(here, "explain", "tiny", "0", "--format", "json").stdout)
     found = swept_json(*ONE_DESIGN)
     assert found["n_designs"] == 1
     (design,) = found["sweeps"][0]["front"]

@@ -99,8 +99,14 @@ def test_an_interrupted_and_resumed_study_equals_the_uninterrupted_one(
     assert whole[0][:-1] == again[0][:-1] == broken[0][:-1]
 
 
-def drive_until_killed(url: str, home: Path, spec: StudySpec, pipe: Any) -> None:
+def drive_until_killed(url: str, home: Path, spec: StudySpec, pipe: Any, batches: int) -> None:
+    """Evaluates so many batches, then waits in one: a kill that comes late finds it too."""
+    left = [batches]
+
     def before(job: Job) -> None:
+        if left[0] == 0:
+            time.sleep(3600)
+        left[0] -= 1
         pipe.send_bytes(b".")
         time.sleep(0.002)
 
@@ -117,7 +123,7 @@ def test_a_driver_killed_at_any_moment_leaves_nothing_half_written(
     while True:
         mine, theirs = multiprocessing.Pipe(duplex=False)
         driver = multiprocessing.get_context("fork").Process(
-            target=drive_until_killed, args=(any_url, tmp_path, spec, theirs)
+            target=drive_until_killed, args=(any_url, tmp_path, spec, theirs, 3 + lives)
         )
         driver.start()
         theirs.close()

@@ -129,7 +129,7 @@ def test_code_is_sent_and_data_stay(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(to)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     where, version, samplers = json.loads(done.stdout)

@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -174,22 +175,21 @@ def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
         StageStore(tmp_path / "store").compute("train", {}, result)
 
 
-def _compute_slowly(folder: Path, counter: Path) -> None:
+def _compute_slowly(folder: Path, counter: Path, start: Any) -> None:
     def run() -> StageResult:
         with counter.open("a") as file:
             file.write("x")
         time.sleep(0.3)
         return StageResult(data={"n": 1})
 
+    start.wait()
     StageStore(folder).compute("train", {}, run)
 
 
 def test_two_processes_that_need_a_result_compute_it_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=_compute_slowly, args=(tmp_path / "store", tmp_path / "count"))
-        for _ in range(3)
-    ]
+    context = multiprocessing.get_context("fork")
+    places = (tmp_path / "store", tmp_path / "count", context.Barrier(3))
+    processes = [context.Process(target=_compute_slowly, args=places) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

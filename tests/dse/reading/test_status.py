@@ -276,7 +276,7 @@ def test_ctrl_c_ends_the_following_with_130(driven: tuple[Database, optuna.Study
         assert "small: no trials" in process.stdout.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=240)
         assert process.returncode == 130
         assert "Traceback" not in errors
     finally:

@@ -151,7 +151,7 @@ def test_repeated_and_ruled_out_designs_are_counted_once(tmp_path: Path) -> None
     assert sum(DUPLICATE_OF in t.user_attrs for t in trials) >= 3
     assert sum(RULED_OUT in t.user_attrs for t in trials) >= 3
     assert len(designs_in(whole)) == TRIALS
-    for left in range(2, whole.written, 7):
+    for left in range(2, whole.written, 11):
         broken = MortalStorage(tmp_path)
         live(broken, "random", tmp_path, left=left, executor=FakeExecutor(limited), **space)
         live(broken, "random", tmp_path, executor=FakeExecutor(limited), **space)

@@ -28,6 +28,8 @@ from tests.end_to_end.commands import environment
 
 API = "/api/v1"
 TOKEN = "a-token-of-some-length"
+PATIENCE_S = 120.0
+"""Bounds a hang: an answer may take long beside other tests on a small machine."""
 
 
 class FakeLauncher:
@@ -85,7 +87,7 @@ def serving(
         while not server.started and thread.is_alive():
             time.sleep(0.005)
         base = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        with httpx.Client(base_url=base, timeout=30) as client:
+        with httpx.Client(base_url=base, timeout=PATIENCE_S) as client:
             yield client
     finally:
         server.should_exit = True
@@ -111,7 +113,7 @@ def started(folder: Path, *options: str, **variables: str) -> Iterator[tuple[str
         assert address is not None, lines
         yield address[0], lines
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=PATIENCE_S)
         assert rest == "Ended.\n"
         assert process.returncode == 0
     finally:

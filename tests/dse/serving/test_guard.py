@@ -12,7 +12,7 @@ import pytest
 from dse.serving.hosts import AllowedHosts, is_loopback
 from dse.serving.sessions import Sessions
 from dse.serving.settings import MAX_BODY_BYTES
-from tests.dse.serving.served import API, TOKEN, FakeLauncher, serving
+from tests.dse.serving.served import API, PATIENCE_S, TOKEN, FakeLauncher, serving
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -187,7 +187,7 @@ def test_what_is_too_large_is_refused(client: httpx.Client) -> None:
 def test_a_length_is_not_believed(client: httpx.Client) -> None:
     """Chunks without end, of which the sender says nothing: cut off where the limit is."""
     port = client.base_url.port
-    with socket.create_connection(("127.0.0.1", port or 0), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=PATIENCE_S) as raw:
         raw.sendall(
             b"POST /api/v1/studies HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

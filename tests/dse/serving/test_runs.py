@@ -16,8 +16,7 @@ import pytest
 from dse.errors import LaunchError
 from dse.serving.runs import ProcessLauncher, Run
 from tests.dse.fakes import database_in
-
-PATIENCE_S = 60.0
+from tests.dse.serving.served import PATIENCE_S
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -52,11 +51,13 @@ def test_a_run_that_fails_tells_how_and_why(
     run = launcher.start("nothing", "resume", ["--trials", "5"])
     assert run.alive
     process = psutil.Process(run.pid)
+    process.suspend()  # else it might have ended before it is looked at
     wait_for(lambda: "DSE_STORAGE" in process.environ())  # it is a copy of this one at first
     assert "DSE_TOKEN" not in process.environ()
     assert process.environ()["DSE_STORAGE"].endswith("dse.db")
     assert "dse.db" not in " ".join(process.cmdline())
     assert os.getsid(run.pid) == run.pid, "Ctrl-C at the server would reach it"
+    process.resume()
     run = ended(launcher, "nothing")
     assert run.exit_code == 2
     first, *rest = launcher.log("nothing").read_text().splitlines()

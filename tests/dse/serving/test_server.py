@@ -15,7 +15,7 @@ import pytest
 from dse.errors import DseError
 from dse.serving.server import Allowed, Listening, serve
 from tests.dse.fakes import database_in
-from tests.dse.serving.served import API, started
+from tests.dse.serving.served import API, PATIENCE_S, started
 from tests.end_to_end.commands import environment
 
 
@@ -118,7 +118,8 @@ def test_it_listens_here_makes_a_database_and_ends_cleanly(tmp_path: Path) -> No
     with started(tmp_path, "--create") as (address, lines):
         assert re.fullmatch(r"Serving sqlite:///dse.db at http://127\.0\.0\.1:\d+/", lines[0])
         assert "No token" in lines[1]
-        assert httpx.get(f"{address.rstrip('/')}{API}/studies").json()["studies"] == []
+        told = httpx.get(f"{address.rstrip('/')}{API}/studies", timeout=PATIENCE_S)
+        assert told.json()["studies"] == []
     assert (tmp_path / "dse.db").exists()
 
 
@@ -127,8 +128,9 @@ def test_elsewhere_it_makes_a_token_and_prints_it_once(tmp_path: Path) -> None:
     with started(tmp_path, "--create", *options) as (address, lines):
         (token,) = [line.removeprefix("Token: ") for line in lines if line.startswith("Token: ")]
         base = f"http://127.0.0.1:{address.rstrip('/').rpartition(':')[2]}{API}"
-        assert httpx.get(f"{base}/studies").status_code == 401
-        shown = httpx.get(f"{base}/studies", headers={"Authorization": f"Bearer {token}"})
+        assert httpx.get(f"{base}/studies", timeout=PATIENCE_S).status_code == 401
+        bearer = {"Authorization": f"Bearer {token}"}
+        shown = httpx.get(f"{base}/studies", headers=bearer, timeout=PATIENCE_S)
         assert shown.status_code == 200
         assert os.environ.get("DSE_TOKEN") is None
 
@@ -140,7 +142,7 @@ def test_bad_input_is_one_message_and_code_2(tmp_path: Path) -> None:
         env=environment(DSE_TOKEN="short"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("SpecError: DSE_TOKEN: a token has at least 16 characters")

@@ -305,7 +305,7 @@ def test_a_writer_that_is_killed_leaves_nothing_half_written(any_url: str, tmp_p
         )
         writer.start()
         theirs.close()
-        assert mine.poll(30)
+        assert mine.poll(120)
         time.sleep(0.03 * life)
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)

@@ -96,7 +96,7 @@ def run_until_killed(url: str, home: Path, pipe: Any) -> None:
     def slow(job: Job) -> Outcome:
         if job.number == 2:
             pipe.send("running")
-            time.sleep(60)
+            time.sleep(3600)
         return made_up(job.point)
 
     drive_to(url, home, 4, FakeExecutor(slow))
@@ -110,7 +110,7 @@ def test_what_a_killed_driver_left_running_is_tried_again(
         target=run_until_killed, args=(postgresql_url, tmp_path, theirs)
     )
     driver.start()
-    assert mine.poll(30)
+    assert mine.poll(120)
     with pytest.raises(StudyError, match=rf"is being run by process {driver.pid} on"):
         drive_to(postgresql_url, tmp_path, 4)
     assert driver.pid is not None
