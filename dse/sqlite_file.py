@@ -29,6 +29,15 @@ def sqlite_file(name: str | None, shown: str) -> Path:
     return Path(name).expanduser().resolve()
 
 
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def probe(file: Path, shown: str, *, write: bool) -> None:
     """Open and close the file, to learn now what is wrong with it.
 

@@ -22,6 +22,7 @@ from dse.dashboard.feed import MANY, StalePageError, StudyFeed
 from dse.dashboard_storage import DashboardStorage
 from dse.database import Database, brief
 from dse.errors import DseError
+from dse.sqlite_file import file_identity
 
 _STUDY = re.compile(r"/api/studies/(\d+)/?")
 _REFUSED = (
@@ -91,7 +92,7 @@ class DashboardApp:
         """Open an SQLite file anew that was replaced by another one."""
         with self._lock:
             now = _identity(self._engine)
-            if now and now != self._file:
+            if now is not None and now != self._file:
                 self._file = now
                 self._engine.dispose()
 
@@ -104,15 +105,10 @@ class DashboardApp:
             return self._feeds[study_id]
 
 
-def _identity(engine: sqlalchemy.Engine) -> tuple[int, ...]:
-    """By what a file is known; empty if there is none."""
+def _identity(engine: sqlalchemy.Engine) -> tuple[int, int] | None:
     if engine.name != "sqlite" or not engine.url.database:
-        return ()
-    try:
-        found = Path(engine.url.database).stat()
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino
+        return None
+    return file_identity(Path(engine.url.database))
 
 
 def _read_only(database: Database) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dse.errors import StorageError
-from dse.sqlite_file import probe, sqlite_file
+from dse.sqlite_file import file_identity, probe, sqlite_file
 
 _SQLITE = "sqlite:///"
 _BUSY_TIMEOUT_S = 60.0
@@ -46,6 +46,10 @@ class Source(Protocol):
 
     def moment(self) -> None:
         """Forget the moment that was read so far: what follows is read as it is from now on."""
+        ...
+
+    def is_current(self) -> bool:
+        """Whether the database is still the one that was opened, not another file in its place."""
         ...
 
 
@@ -89,9 +93,10 @@ class _Sqlite:
     bytewise = ""
     scan = "+"
 
-    def __init__(self, connection: sqlite3.Connection, url: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, url: str, file: Path) -> None:
         self.url = url
         self._connection = connection
+        self._file, self._opened = file, file_identity(file)
         self.moment()
 
     def rows(self, sql: str, *arguments: object) -> Iterator[tuple[Any, ...]]:
@@ -111,6 +116,9 @@ class _Sqlite:
         except sqlite3.Error as error:
             raise StorageError(f"{self.url}: cannot be read: {error}") from error
 
+    def is_current(self) -> bool:
+        return file_identity(self._file) == self._opened
+
 
 @contextmanager
 def _sqlite(file: Path, shown: str) -> Iterator[Source]:
@@ -120,7 +128,7 @@ def _sqlite(file: Path, shown: str) -> Iterator[Source]:
     )
     try:
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        yield _Sqlite(connection, shown)
+        yield _Sqlite(connection, shown, file)
     finally:
         connection.close()
 
@@ -158,6 +166,9 @@ class _Postgresql:
             reason = str(error).splitlines()[0].rstrip(".")
             raise StorageError(f"{self.url}: cannot be read: {reason}") from error
 
+    def is_current(self) -> bool:
+        return True
+
 
 class EngineSource:
     """A database that a storage has open already; every query sees the moment it is asked.
@@ -187,6 +198,10 @@ class EngineSource:
 
     def moment(self) -> None:
         """Nothing is held."""
+
+    def is_current(self) -> bool:
+        """See `Source`; who opened the engine looks after it."""
+        return True
 
 
 @contextmanager

@@ -89,6 +89,8 @@ class _Reader:
         return await asyncio.wrap_future(self._thread.submit(self._run, work))
 
     def _run(self, work: Callable[[], Result]) -> Result:
+        if self._source is not None and not self._source.is_current():
+            self._forget()
         try:
             result = work()
             if self._source is not None:

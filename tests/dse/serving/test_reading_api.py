@@ -300,3 +300,23 @@ def test_the_file_of_a_study_is_given_and_makes_the_same_study(
         shown = client.get(f"{API}/studies/small/file").json()
         assert shown == {"name": "small", "text": "name: small  # as it was sent"}
         assert client.get(f"{API}/studies/nothing/file").status_code == 404
+
+
+def test_a_database_that_another_file_replaced_is_opened_anew(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, trials in ((first, 5), (second, 9)):
+        folder.mkdir()
+        database = database_in(folder)
+        add_trials(empty_study(database), trials)
+        database.storage.engine.dispose()
+    with serving(first, FakeLauncher(tmp_path)) as client:
+        address = f"{API}/studies/small/trials"
+        assert client.get(address).json()["matching"] == 5
+        for rest in ("-wal", "-shm"):
+            (first / f"dse.db{rest}").unlink(missing_ok=True)
+        (first / "dse.db").unlink()
+        gone = client.get(address)
+        assert gone.status_code == 503, gone.text
+        assert "there is no such database" in gone.text
+        (second / "dse.db").rename(first / "dse.db")
+        assert client.get(address).json()["matching"] == 9
