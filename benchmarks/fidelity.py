@@ -9,7 +9,8 @@ made. The fp32 network is trained once and counts for neither. The two studies t
 `seconds_ratio`: training seconds until the climbing study has the hypervolume that the full one
 ends with, over all training seconds of the full one; the median over the seeds. A seed in which
 it never gets there counts as infinite. `at_half`: hypervolume of the climbing study after half of
-those seconds, over that of the full one. The reference point is set beforehand: the network with
+those seconds, over that of the full one. With `--nested` both sweep the hardware of every network
+that they train in full. The reference point is set beforehand: the network with
 8-bit codes and ADCs and nothing compressed, its accuracy less the allowed loss; energy in log10.
 
 The last line is JSON.
@@ -40,6 +41,7 @@ from dse.trials import METRICS, RUNG_RESULT, STAGES, is_feasible, is_result
 
 STUDY = Path(__file__).parents[1] / "studies" / "fidelity_mlp.yaml"
 RUNGS = "budget.rungs=[post_training, full]"
+NESTED = "search={name: nested, simulations: 24}"
 PIECES = 8
 
 Array = NDArray[np.float64]
@@ -52,7 +54,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40, help="designs of the full study")
     parser.add_argument("--climbing", type=int, default=192, help="designs that start to climb")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--nested", action="store_true", help="sweep the hardware in both")
     args = parser.parse_args()
+    search = [NESTED] if args.nested else []
     began = time.perf_counter()
     args.folder.mkdir(parents=True, exist_ok=True)
     # What else the machine does shall not count: stages tell CPU seconds here.
@@ -62,8 +66,8 @@ def main() -> None:
         for part in range(1, PIECES + 1):
             trials = math.ceil(args.trials * part / PIECES)
             climbers = math.ceil(args.climbing * part / PIECES)
-            full = run(args.folder, seed, f"full-{seed}", trials, [])
-            climbing = run(args.folder, seed, f"climbing-{seed}", climbers, [RUNGS])
+            full = run(args.folder, seed, f"full-{seed}", trials, search)
+            climbing = run(args.folder, seed, f"climbing-{seed}", climbers, [RUNGS, *search])
         reference = reference_of(full)
         wanted, spent = history(full, reference)
         volumes, seconds = history(climbing, reference)
@@ -91,6 +95,7 @@ def main() -> None:
                 "seconds_ratio": round(median, 4) if math.isfinite(median) else None,
                 "at_half": round(statistics.median(halves), 4),
                 "per_seed": rows,
+                "nested": args.nested,
                 "designs": {"full": args.trials, "climbing": args.climbing},
                 "seconds": round(time.perf_counter() - began),
             }
