@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -30,9 +29,13 @@ from tests.dse.serving.served import (
     started,
 )
 from tests.end_to_end.commands import STUDY, stored_trials
+from tests.end_to_end.test_interruptions import wait_for
 
 ENDED_MS = 300_000
 """A study of seconds, beside other tests on a small machine."""
+
+TRIALS = 12
+"""Many enough that the first one is seen before the last one."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -111,30 +114,19 @@ def connect(address: str) -> httpx.Client:
     return httpx.Client(base_url=address, timeout=PATIENCE_S)
 
 
-def wait_until_killable(client: httpx.Client) -> dict[str, Any]:
-    """The study `slow`, when it has results and something in flight."""
-    deadline = time.monotonic() + ENDED_MS / 1000
-    while time.monotonic() < deadline:
-        found: dict[str, Any] = client.get(f"{API}/studies/slow").json()
-        assert found["state"] != "failed", client.get(f"{API}/studies/slow/log").json()["text"]
-        if found["state"] == "running" and found["n_trials"].get("complete", 0) >= 1:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it does not begin")
-
-
 def test_a_killed_study_is_shown_as_such_and_resumed_from_the_page(
     folder: Path, page: Page, page_errors: list[str]
 ) -> None:
     task = {"name": "mlp_mnist", "train_images": 3000, "test_images": 300}
-    text = study_text(name="slow", task=task, budget={"trials": 6, "epochs": 5})
+    text = study_text(name="slow", task=task, budget={"trials": TRIALS, "epochs": 5})
     with started(folder, "--create") as (address, _), connect(address) as client:
         run = client.post(f"{API}/studies", json={"text": text}).json()["run"]
     # The server has ended; the study goes on, and the next server finds it.
-    assert psutil.pid_exists(run["pid"])
+    wait_for(folder, 1)
+    psutil.Process(run["pid"]).suspend()  # it waits for its kill, which cannot come too late
     with started(folder) as (address, _), connect(address) as client:
-        found = wait_until_killable(client)
-        psutil.Process(run["pid"]).suspend()  # it waits for its kill, which cannot come too late
+        found = client.get(f"{API}/studies/slow").json()
+        assert found["state"] == "running"
         assert found["run"]["pid"] == run["pid"]
         assert found["why"].startswith(f"run by process {run['pid']}")
         page.goto(f"{address}studies/slow")
@@ -145,7 +137,7 @@ def test_a_killed_study_is_shown_as_such_and_resumed_from_the_page(
         page.get_by_role("button", name="Resume").click()
         page.locator("dialog.ask[open]").get_by_role("button", name="Resume").click()
         expect(state(page)).to_have_text("finished", timeout=ENDED_MS)
-        expect(page.get_by_text("All 6 designs are evaluated.")).to_be_visible()
+        expect(page.get_by_text(f"All {TRIALS} designs are evaluated.")).to_be_visible()
     assert not page_errors
     trials = stored_trials(folder, "slow")
     states = Counter(trial["state"] for trial in trials)
@@ -155,7 +147,7 @@ def test_a_killed_study_is_shown_as_such_and_resumed_from_the_page(
         for trial in trials
         if trial["state"] == "COMPLETE" and "duplicate_of" not in trial["user"]
     )
-    assert len(digests) == 6
+    assert len(digests) == TRIALS
     assert max(digests.values()) == 1
 
 
