@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import torch
 
@@ -12,7 +14,11 @@ __all__ = ["any_url", "postgresql_server", "postgresql_url"]
 torch.set_num_threads(1)
 
 
-hypothesis.settings.register_profile(
-    "dse", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+# The same commit gives the same result; `--hypothesis-profile explore` looks for new cases.
+_BOUNDS: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("explore", **_BOUNDS)
+hypothesis.settings.register_profile("dse", derandomize=True, **_BOUNDS)
 hypothesis.settings.load_profile("dse")

@@ -27,6 +27,7 @@ _KEPT = 10
 _MARGIN = 0.05
 """Share of the range of an objective that the reference point lies beyond the worst design."""
 _DIGITS = 9
+_LEAST_SCALE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,9 +171,9 @@ class Surrogate:
 def compress(numbers: Array, others: Array) -> tuple[Array, Array]:
     """Numbers, logarithmic above their median, and others on the same scale; order stays."""
     middle = float(np.median(numbers))
-    scale = middle - float(numbers.min())
-    if scale <= 0:
-        scale = float(np.ptp(numbers)) or 1.0
+    scale, spread = middle - float(numbers.min()), float(np.ptp(numbers))
+    if scale <= _LEAST_SCALE * spread:  # the better half is one value, as far as it matters
+        scale = spread or 1.0
 
     def squeezed(values: Array) -> Array:
         return np.asarray(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -96,6 +96,7 @@ def test_before_anything_lies_inside_the_whole_box_can_be_gained() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+@example([0.0, 1.0, 5e-324])
 def test_compression_keeps_the_order_and_the_better_half(numbers: list[float]) -> None:
     raw = np.array(numbers)
     found, again = compress(raw, raw)
