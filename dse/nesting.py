@@ -18,7 +18,7 @@ from dse.database import Database
 from dse.pipeline.hardware_choices import network_digest, swept_values
 from dse.spec import StudySpec
 from dse.trial_reports import stored_report
-from dse.trials import NETWORK, PROMOTED_FROM, RETRY_OF, SWEEP
+from dse.trials import NETWORK, PROMOTED_FROM, RETRY_OF, RUNG, SWEEP
 from search_spaces.design_point import DesignPoint
 from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
 from search_spaces.draw import DesignSpace, draw_design
@@ -37,6 +37,7 @@ class Nesting:
         self._space = space
         self._swept = swept_values(space) if self._on else {}
         self._networks: set[str] = set()
+        self._last_rung = len(spec.budget.ladder()) - 1
         self._climbed: set[str] = set()
         self._noted: set[int] = set()
         self.n_known_in_a_row = 0
@@ -67,7 +68,7 @@ class Nesting:
         if SWEEP not in design or RETRY_OF in design:
             return
         if PROMOTED_FROM in design:
-            if design[SWEEP]:
+            if design[SWEEP] and design[RUNG] == self._last_rung:
                 self._climbed.add(design[NETWORK])
             return
         if (draw := design.get("draw")) is not None:

@@ -119,9 +119,13 @@ def test_only_the_last_rung_is_swept(tmp_path: Path) -> None:
 CLIMBING = {"trials": 8, "epochs": 2, "rungs": ["short", "full"], "reduction": 2}
 
 
-def test_a_nested_study_that_climbs_goes_on_in_pieces_as_in_a_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rungs", [["short", "full"], ["post_training", "short", "full"]])
+def test_a_nested_study_that_climbs_goes_on_in_pieces_as_in_a_row(
+    tmp_path: Path, rungs: list[str]
+) -> None:
     """What a sweep found is no result of the first rung, also for a driver that reads it."""
-    spec = small_spec(search="nested", budget=CLIMBING, sampler={"name": "tpe", "seed": 2})
+    budget = {**CLIMBING, "rungs": rungs}
+    spec = small_spec(search="nested", budget=budget, sampler={"name": "tpe", "seed": 2})
 
     def told(stop_after: int | None) -> list[Any]:
         folder = tmp_path / str(stop_after)
