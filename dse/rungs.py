@@ -59,8 +59,10 @@ class Rungs:
 
     def note(self, trial: ResultTrial) -> None:
         """Take in a trial of whatever state."""
+        if len(self.ladder) == 1:
+            return
         design = design_of(trial)
-        if len(self.ladder) == 1 or design is None or DUPLICATE_OF in trial.user_attrs:
+        if design is None or DUPLICATE_OF in trial.user_attrs:
             return
         if NESTED_IN in design:  # it came with a network on the last rung and does not climb
             return

@@ -377,8 +377,7 @@ class Study:
         if DUPLICATE_OF in trial.user_attrs and LOST in trial.user_attrs:
             return  # the driver died while copying: the same draw comes again
         self._next_draw = max(self._next_draw, design["draw"] + 1)
-        if len(self._rungs.ladder) > 1:
-            self._rungs.note(trial)
+        self._rungs.note(trial)
         self._nesting.note(design)
         if trial.state == TrialState.WAITING:
             self.n_waiting += 1
