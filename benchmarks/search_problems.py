@@ -22,6 +22,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from recorded_table import FOLDER as TABLES
 from recorded_table import RecordedTable
 
 from dse.objectives import Constraint, Objective
@@ -95,6 +96,14 @@ def problem(name: str) -> Problem:
     if base == "analytic":
         return _analytic(constrained=bool(form))
     return _tabulated(base, constrained=bool(form))
+
+
+def whole_volume(name: str) -> float | None:
+    """Hypervolume of the whole front of a problem, as a share of the box; None if not known."""
+    base, _, form = name.partition(":")
+    if not (TABLES / f"{base}.json").exists():
+        return None
+    return table_volume(_table(base), constrained=bool(form))
 
 
 # An analytic design space

@@ -21,8 +21,10 @@ everything is run that the last line needs: JSON with
     trials_ratio             trials that `auto` needs to the hypervolume that `default` has after
                              200, over 200: median over seeds, then over problems
     pso_vs_default_hv_1000   hypervolume of `pso` over that of `default` after 1000 trials
+    most_vs_default_hv_1000  the same for the whole front of a table: no sampler can have more
     workers_8_loss, workers_32_loss
                              what `pso` loses with so many workers, relative to one, after 1000
+    constrained              the same figures for the constrained forms, where both were asked for
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import optuna  # noqa: E402
-from search_problems import Volume, problem  # noqa: E402
+from search_problems import Volume, problem, whole_volume  # noqa: E402
 
 from dse.samplers.auto import AUTO, choose_sampler  # noqa: E402
 from dse.samplers.make import make_sampler  # noqa: E402
@@ -56,6 +58,8 @@ from dse.spec import StudySpec  # noqa: E402
 from dse.spec_sections import SamplerSpec  # noqa: E402
 
 PROBLEMS = ("mlp_adc", "mlp_rows", "lenet5_patches", "analytic")
+CONSTRAINED = ":constrained"
+ALL = (*PROBLEMS, *(name + CONSTRAINED for name in PROBLEMS))
 SHOWN = (50, 100, 200, 500, 1000)
 BASE_TRIALS = 200
 """Trials after which the default's hypervolume is what ours has to reach."""
@@ -283,18 +287,22 @@ def summary(known: dict[Run, Finished], problems: Sequence[str]) -> dict[str, An
 
     ratios: dict[str, float | None] = {}
     better: dict[str, float | None] = {}
+    most: dict[str, float | None] = {}
     losses: dict[int, dict[str, float | None]] = {8: {}, 32: {}}
     for name in problems:
         default, pso = of(name, "default"), of(name, "pso")
         started = of(name, "default", trials=BASE_TRIALS)
         auto = of(name, AUTO, trials=AUTO_TRIALS)
-        ratios[name] = better[name] = None
+        ratios[name] = better[name] = most[name] = None
         if started and auto:
             target = median_after(started, BASE_TRIALS)
             needed = [row.trials_to(target) or float("inf") for row in auto]
             ratios[name] = statistics.median(needed) / BASE_TRIALS
         if default and pso:
             better[name] = median_after(pso, 1000) / median_after(default, 1000)
+        whole = whole_volume(name)
+        if default and whole is not None:
+            most[name] = whole / median_after(default, 1000)
         for workers, by_problem in losses.items():
             many = of(name, "pso", workers)
             by_problem[name] = None
@@ -305,6 +313,7 @@ def summary(known: dict[Run, Finished], problems: Sequence[str]) -> dict[str, An
     for key, values in (
         ("trials_ratio", ratios),
         ("pso_vs_default_hv_1000", better),
+        ("most_vs_default_hv_1000", most),
         *((f"workers_{workers}_loss", by_problem) for workers, by_problem in losses.items()),
     ):
         measured = [value for value in values.values() if value is not None]
@@ -313,6 +322,15 @@ def summary(known: dict[Run, Finished], problems: Sequence[str]) -> dict[str, An
             name: None if value is None else round(value, 4) for name, value in values.items()
         }
     return report
+
+
+def last_line(known: dict[Run, Finished], problems: Sequence[str]) -> dict[str, Any]:
+    """The figures of the problems as they are, beside them those of the constrained forms."""
+    free = [name for name in problems if not name.endswith(CONSTRAINED)]
+    limited = [name for name in problems if name.endswith(CONSTRAINED)]
+    if not free or not limited:
+        return summary(known, problems)
+    return {**summary(known, free), "constrained": summary(known, limited)}
 
 
 def plot(known: dict[Run, Finished], problems: Sequence[str], file: Path) -> None:
@@ -345,7 +363,7 @@ def plot(known: dict[Run, Finished], problems: Sequence[str], file: Path) -> Non
 def main() -> None:
     """Run, show the table, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--problems", nargs="+", default=list(PROBLEMS))
+    parser.add_argument("--problems", nargs="+", default=list(ALL))
     parser.add_argument("--samplers", nargs="+", help="these only")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=1000, help="with --samplers")
@@ -375,7 +393,7 @@ def main() -> None:
     print("\n".join(table(shown)))
     if arguments.plot:
         plot(known, arguments.problems, arguments.plot)
-    print(json.dumps(summary(known, arguments.problems)))
+    print(json.dumps(last_line(known, arguments.problems)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from search_quality import Finished, Results, Run, longest, needed_runs, search, summary, table
+from search_quality import (
+    Finished,
+    Results,
+    Run,
+    last_line,
+    longest,
+    needed_runs,
+    search,
+    summary,
+    table,
+)
 
 GROWTH = ((1, 0.1), (10, 0.4), (60, 0.6), (300, 0.8))
 
@@ -84,3 +94,26 @@ def test_of_a_seed_the_longest_run_counts() -> None:
     rows = [finished("default", ((1, 0.2),), trials=200), finished("default", GROWTH)]
     found = longest({e.run: e for e in rows}, "p", "default", workers=1, trials=200)
     assert found == rows[1:]
+
+
+def test_constrained_forms_are_told_beside_the_others() -> None:
+    names = ["mlp_adc", "mlp_adc:constrained"]
+    rows = [
+        Finished(run=Run(problem=name, sampler=sampler, seed=0), growth=((1, share),), seconds=1.0)
+        for name, shares in zip(names, ((0.8, 0.84), (0.4, 0.5)), strict=True)
+        for sampler, share in zip(("default", "pso"), shares, strict=True)
+    ]
+    figures = last_line({each.run: each for each in rows}, names)
+    assert figures["pso_vs_default_hv_1000"] == pytest.approx(1.05)
+    assert figures["constrained"]["pso_vs_default_hv_1000"] == pytest.approx(1.25)
+    assert last_line({}, names[1:])["pso_vs_default_hv_1000"] is None
+
+
+def test_no_sampler_can_have_more_than_the_whole_front() -> None:
+    default = Finished(
+        run=Run(problem="mlp_rows", sampler="default", seed=0), growth=((1, 0.9),), seconds=1.0
+    )
+    most = summary({default.run: default}, ["mlp_rows", "analytic"])
+    by_problem = most["most_vs_default_hv_1000_by_problem"]
+    assert by_problem["analytic"] is None
+    assert 1.0 < by_problem["mlp_rows"] == most["most_vs_default_hv_1000"] < 1 / 0.9
