@@ -19,11 +19,36 @@ class RungResult:
         number: Of its trial.
         losses: Objectives, all to be small.
         violations: By constraint; met at or below 0.
+        network: Which trained network it is on its rung, if that is known.
     """
 
     number: int
     losses: tuple[float, ...]
     violations: Mapping[str, float]
+    network: str | None = None
+
+
+def is_due(
+    results: Sequence[RungResult],
+    promoted: Container[int],
+    *,
+    reduction: int,
+    trained: Container[str | None] = (),
+) -> bool:
+    """Whether one more of so many results goes on.
+
+    Args:
+        results: Of the rung.
+        promoted: Numbers of trials that went on already.
+        reduction: One of so many goes on.
+        trained: Networks that were trained for the next rung; all designs of one count once.
+    """
+    went_on = {
+        r.network if r.network in trained else r.number for r in results if r.number in promoted
+    }
+    return any(r.number not in promoted for r in results) and (
+        len(went_on) < len(results) // reduction
+    )
 
 
 def next_promotion(
@@ -32,6 +57,7 @@ def next_promotion(
     *,
     reduction: int,
     gains: Mapping[str, float],
+    trained: Container[str | None] = (),
 ) -> int | None:
     """The trial to evaluate again on the next rung, if any is due.
 
@@ -50,14 +76,14 @@ def next_promotion(
         reduction: One of so many goes on.
         gains: By constraint, by how much a violation shrank on the next rung at best; none as
             long as none is known, and every design may meet it then.
+        trained: Networks that were trained for the next rung; all designs of one count once.
 
     [Li2020] L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020,
         Algorithm 2.
     [Deb2002] K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II",
         IEEE Trans. Evol. Comput. 6(2), 2002.
     """
-    waiting = [result for result in results if result.number not in promoted]
-    if len(results) - len(waiting) >= len(results) // reduction:
+    if not is_due(results, promoted, reduction=reduction, trained=trained):
         return None
     numbers = [results[index].number for index in _ranked(results, gains)]
     return next(number for number in numbers if number not in promoted)

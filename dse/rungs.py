@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dse.objectives import Objective
-from dse.promotion import RungResult, next_promotion
+from dse.promotion import RungResult, is_due, next_promotion
+from dse.savings import ADC_TUNING, COMPRESS
 from dse.spec_sections import BudgetSpec, Fidelity
 from dse.trial_attributes import (
     COMPLETE,
@@ -15,6 +16,7 @@ from dse.trial_attributes import (
     PROMOTED_FROM,
     RUNG,
     RUNG_RESULT,
+    STAGES,
     ResultTrial,
     design_of,
 )
@@ -26,9 +28,17 @@ class Rungs:
     Args:
         budget: Names the rungs; a study without has one.
         objectives: Of the study.
+        choose: Which of some trials promises most, None if that cannot be told; left out, rank
+            decides.
     """
 
-    def __init__(self, budget: BudgetSpec, objectives: Sequence[Objective]) -> None:
+    def __init__(
+        self,
+        budget: BudgetSpec,
+        objectives: Sequence[Objective],
+        choose: Callable[[Sequence[int]], int | None] | None = None,
+    ) -> None:
+        self._choose = choose
         self.ladder = budget.ladder()
         self._reduction = budget.reduction
         self._signs = [1.0 if o.direction == "minimize" else -1.0 for o in objectives]
@@ -36,6 +46,7 @@ class Rungs:
         self._by_number: dict[int, RungResult] = {}
         self._gains: list[dict[str, float]] = [{} for _ in self.ladder]
         self._promoted: set[int] = set()
+        self._trained: list[set[str | None]] = [set() for _ in self.ladder]
         self._due: tuple[int | None] | None = (None,)
 
     def fidelity_of(self, design: Mapping[str, Any]) -> Fidelity:
@@ -79,10 +90,13 @@ class Rungs:
             number=trial.number,
             losses=tuple(s * v for s, v in zip(self._signs, values, strict=True)),
             violations=trial.constraints,
+            network=_network(trial),
         )
         self._by_number[trial.number] = result
         self._results[rung].append(result)
         if before is not None:
+            if ADC_TUNING not in trial.user_attrs.get(STAGES, {}):
+                self._trained[rung - 1] |= {self._by_number[before].network} - {None}
             gains = self._gains[rung - 1]
             for name, violation in self._by_number[before].violations.items():
                 gain = violation - result.violations.get(name, violation)
@@ -91,9 +105,20 @@ class Rungs:
     def _find(self) -> int | None:
         for rung in reversed(range(len(self.ladder) - 1)):
             results = sorted(self._results[rung], key=lambda result: result.number)
-            due = next_promotion(
-                results, self._promoted, reduction=self._reduction, gains=self._gains[rung]
-            )
+            for result in results:
+                if result.network in self._trained[rung] and result.number not in self._promoted:
+                    return result.number
+            quota: Any = {"reduction": self._reduction, "trained": self._trained[rung]}
+            if self._choose is not None and is_due(results, self._promoted, **quota):
+                waiting = [r.number for r in results if r.number not in self._promoted]
+                if (due := self._choose(waiting)) is not None:
+                    return due
+            due = next_promotion(results, self._promoted, gains=self._gains[rung], **quota)
             if due is not None:
                 return due
         return None
+
+
+def _network(trial: ResultTrial) -> str | None:
+    trace = trial.user_attrs.get(STAGES, {}).get(COMPRESS)
+    return None if trace is None else str(trace["key"])

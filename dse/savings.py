@@ -20,7 +20,8 @@ from dse.trial_attributes import (
     is_result,
 )
 
-TRAINING_STAGES = ("compress", "adc_tuning")
+COMPRESS, ADC_TUNING = "compress", "adc_tuning"
+TRAINING_STAGES = (COMPRESS, ADC_TUNING)
 """Stages of a design's own training; the fp32 network is shared by all."""
 
 

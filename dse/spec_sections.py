@@ -83,6 +83,8 @@ class BudgetSpec(Section):
         rungs: Several fidelities, the cheapest first and `full` last: every design starts on the
             first rung, and the best of a rung are evaluated again on the next one.
         reduction: One of so many designs of a rung goes on to the next.
+        promotion: Which design goes on: the best by non-dominated `rank` and crowding, or the one
+            that is `expected` to add most hypervolume, once enough have gone on to tell.
         stop_hopeless: End a fine-tuning that cannot meet an accuracy constraint any more.
     """
 
@@ -92,6 +94,7 @@ class BudgetSpec(Section):
     fidelity: Fidelity = "full"
     rungs: tuple[Fidelity, ...] = ()
     reduction: Annotated[int, Field(ge=2, le=100)] = 3
+    promotion: Literal["rank", "expected"] = "expected"
     stop_hopeless: bool = False
 
     @field_validator("rungs", mode="before")
@@ -129,6 +132,8 @@ class BudgetSpec(Section):
         found: dict[str, Any] = {}
         if self.rungs:
             found |= {"rungs": list(self.rungs), "reduction": self.reduction}
+            if self.promotion != "rank":
+                found["promotion"] = self.promotion
         if self.stop_hopeless:
             found["stop_hopeless"] = True
         return found

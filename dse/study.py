@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 import optuna
@@ -21,6 +22,7 @@ from dse.reading.lazy_trials import open_lazily
 from dse.reading.trials import marked_trials
 from dse.rungs import Rungs
 from dse.samplers.counter_seeded import DESIGN, CounterSeededSampler
+from dse.samplers.promising import most_promising
 from dse.spec import StudySpec
 from dse.storing.quick_storage import QuickStorage
 from dse.trial_attributes import RUNNING, ResultTrial
@@ -110,10 +112,15 @@ class Study:
         self._running: set[str] = set()
         self._followers: dict[str, list[int]] = {}
         self.columns = open_lazily(study, database.url) if columns is None else columns
-        self._rungs = Rungs(spec.budget, self.objectives)
+        choose = None
+        if spec.budget.promotion == "expected":
+            choose = partial(most_promising, study, seed=spec.sampler.seed)
+        self._rungs = Rungs(spec.budget, self.objectives, choose)
         self._nesting = Nesting(spec, self.space)
         self.columns.refresh()
-        for trial in marked_trials(self.columns, _TOLD, results=len(self._rungs.ladder) > 1):
+        climbs = len(self._rungs.ladder) > 1
+        told = (*_TOLD, STAGES) if climbs else _TOLD
+        for trial in marked_trials(self.columns, told, results=climbs):
             self._remember(trial)
 
     def trials(self) -> list[FrozenTrial]:

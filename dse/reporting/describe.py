@@ -55,7 +55,8 @@ def _budget(spec: StudySpec) -> str:
     if len(budget.ladder()) == 1:
         return f"{text}, {budget.epochs_at(budget.fidelity)} epochs each"
     rungs = (f"{rung} ({budget.epochs_at(rung)} epochs)" for rung in budget.ladder())
-    return f"{text}, 1 of {budget.reduction} goes on: {', '.join(rungs)}"
+    who = {"rank": "by rank", "expected": "by expected hypervolume"}[budget.promotion]
+    return f"{text}, 1 of {budget.reduction} goes on {who}: {', '.join(rungs)}"
 
 
 def _most_slices(space: DesignSpace) -> int:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
 from dse.errors import SpecError
 from dse.samplers.counter_seeded import DESIGN, FromStudySampler
-from dse.samplers.informed import informed
 from dse.samplers.knob_codec import Knob, name_seed
-from dse.samplers.surrogate import Surrogate, Told
-from dse.samplers.window import check_window, windowed
-from dse.trials import LOST
+from dse.samplers.surrogate import Surrogate
+from dse.samplers.told import told_by
+from dse.samplers.window import check_window
 
 _STARTS, _UNKNOWN, _PROPOSALS = 1, 2, 3  # streams of random numbers
 
@@ -60,11 +56,8 @@ class EhviSampler(FromStudySampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """All knobs of the trials that say something, once there are enough of them."""
-        seen = windowed(informed(study, ruled_out=False), self._window)
-        trials = seen._get_trials(deepcopy=False, use_cache=True)
-        signs = [1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in study.directions]
-        told = [_told(each, signs) for each in trials if each.number != trial.number]
-        surrogate = Surrogate([each for each in told if each is not None], len(signs))
+        told = told_by(study, self._window, without=trial.number)
+        surrogate = Surrogate(told, len(study.directions))
         self._told = (trial.number, surrogate)
         if surrogate.finished < self._startup:
             return {}
@@ -108,20 +101,3 @@ class EhviSampler(FromStudySampler):
     def _count(self, trial: FrozenTrial) -> int:
         counter = trial.user_attrs.get(DESIGN, {}).get("draw", self.counter)
         return trial.number if counter is None else int(counter)
-
-
-def _told(trial: FrozenTrial, signs: Sequence[float]) -> Told | None:
-    """What a trial says; None for one that is waiting, was lost, or has no knobs."""
-    if trial.state == TrialState.WAITING or LOST in trial.user_attrs or not trial.params:
-        return None
-    losses: NDArray[np.float64] | None = None
-    if trial.state == TrialState.COMPLETE:
-        values = np.array(trial.values, dtype=float)
-        losses = values * signs if np.isfinite(values).all() else None
-    return Told(
-        params=trial.params,
-        distributions=trial.distributions,
-        running=not trial.state.is_finished(),
-        losses=losses,
-        constraints=dict(trial.constraints),
-    )

@@ -22,7 +22,7 @@ def informed(study: Study, *, ruled_out: bool = True) -> Study:
     """The study with its pruned trials as results, as far as something is known of them.
 
     * A result of a lower rung counts as what its design may come to: its values and violations,
-      moved by the mean difference between the rungs over the designs that climbed. Once the
+      moved by the median difference between the rungs over the designs that climbed. Once the
       design has a result on a higher rung, the lower one is not shown.
     * A design that was ruled out has the worst values of all results, and its violations.
 
@@ -125,7 +125,7 @@ def _numbers(trial: FrozenTrial) -> NDArray[np.float64] | None:
 def _shifts(
     trials: Sequence[FrozenTrial], by_number: dict[int, FrozenTrial]
 ) -> dict[str, NDArray[np.float64]]:
-    """By fidelity, what full evaluation adds to its numbers: the sum of the mean steps above."""
+    """By fidelity, what full evaluation adds to its numbers: the sum of the median steps above."""
     steps: dict[str, list[NDArray[np.float64]]] = {}
     above: dict[str, str] = {}
     for trial in trials:
@@ -145,7 +145,7 @@ def _shifts(
         if fidelity not in steps:
             return 0.0
         if fidelity not in shifts:
-            shifts[fidelity] = np.mean(steps[fidelity], axis=0) + shift(above[fidelity])
+            shifts[fidelity] = np.median(steps[fidelity], axis=0) + shift(above[fidelity])
         return shifts[fidelity]
 
     for fidelity in list(steps):

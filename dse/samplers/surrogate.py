@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution
 from scipy.special import ndtr  # type: ignore[import-untyped]
 
 from dse.dominance import non_dominated
 from dse.samplers.activity import Activity
-from dse.samplers.gaussian_process import GaussianProcess
+from dse.samplers.climbing_guess import ClimbingGuess
 from dse.samplers.improvement import HypervolumeImprovement
 from dse.samplers.knob_codec import KnobCodec
 from dse.samplers.neighbours import neighbours, snapped
+from dse.samplers.told import Reached, Told
 
 Array = NDArray[np.float64]
 
@@ -30,44 +29,28 @@ _DIGITS = 9
 _LEAST_SCALE = 1e-12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
-    """What a trial says.
-
-    Attributes:
-        params: Its knobs.
-        distributions: Their ranges.
-        running: Whether it has not finished.
-        losses: Objectives, all to be small; None where there are none (yet).
-        constraints: Met at or below 0, by name; none if nothing is known of them.
-    """
-
-    params: Mapping[str, Any]
-    distributions: Mapping[str, BaseDistribution]
-    running: bool
-    losses: Array | None
-    constraints: Mapping[str, float]
-
-
 class Surrogate:
     """Gaussian processes of all objectives and constraints, and a search where they promise most.
 
     * Losses and violations are compressed above their median, by a logarithm: a network that
-      guesses, or a huge energy, says no more than that it is bad.
+      guesses, or a huge energy, says no more than that it is bad. Losses on the front are good:
+      at least half of those are not compressed.
     * The value of a design is its expected hypervolume improvement over the feasible front,
       times its probability to meet the constraints; before anything is feasible, that alone.
     * A running trial counts as what is expected of it; one that failed as bad as the worst.
     * Candidates are drawn evenly and near the front, then near the best of them, in rounds. They
       stand for the values that their knobs can have; known designs are left out.
+    * Where designs climb, what is guessed is what they come to on the last rung (see
+      `ClimbingGuess`), and a proposal has to add to what those that wait may come to.
     * A knob that a design does not have stands at the middle of its range.
 
     Args:
-        told: Trials, in order.
+        told: Designs, in order.
         objectives: Number of them.
 
     Attributes:
         codec: Knobs.
-        finished: Trials that have losses.
+        finished: Designs that have losses.
     """
 
     def __init__(self, told: Sequence[Told], objectives: int) -> None:
@@ -76,16 +59,13 @@ class Surrogate:
             self.codec.learn(each.distributions)
         self._told = told
         self._objectives = objectives
-        self.finished = sum(each.losses is not None for each in told)
+        self.finished = sum(each.last.losses is not None for each in told)
 
     def propose(self, rng: np.random.Generator) -> dict[str, Any]:
         """Values of all known knobs of the most promising design."""
-        codec, told = self.codec, self._told
-        found = np.array([codec.encode(t.params, t.distributions, ()) for t in told])
-        self._activity = Activity(codec, found)
-        self._positions = self._activity.settled(snapped(codec, np.nan_to_num(found, nan=0.5)))
-        self._known = {row.tobytes() for row in _rounded(self._positions)}
-        self._fit(rng)
+        codec = self.codec
+        self._learn(rng)
+        self._believe_who_may_climb()
         front = self._positions[self._front]
 
         def near(parents: Array, count: int, **settings: float) -> Array:
@@ -106,6 +86,24 @@ class Surrogate:
                 values = np.concatenate([values, self._values(more)])
         return codec.decode(designs[int(np.argmax(values))].tolist())
 
+    def promises(self, designs: Sequence[int], rng: np.random.Generator) -> Array:
+        """How much each of some designs promises on the last rung, given its results below.
+
+        Args:
+            designs: Places in `told`.
+            rng: Chooses the designs of the fit if there are many.
+        """
+        self._learn(rng)
+        return self._values(self._positions[designs], list(designs))
+
+    def _learn(self, rng: np.random.Generator) -> None:
+        codec, told = self.codec, self._told
+        found = np.array([codec.encode(t.params, t.distributions, ()) for t in told])
+        self._activity = Activity(codec, found)
+        self._positions = self._activity.settled(snapped(codec, np.nan_to_num(found, nan=0.5)))
+        self._known = {row.tobytes() for row in _rounded(self._positions)}
+        self._fit(rng)
+
     def _fresh(self, designs: Array) -> Array:
         """Those that are not known, each once."""
         rows = np.unique(_rounded(self._activity.settled(snapped(self.codec, designs))), axis=0)
@@ -116,61 +114,105 @@ class Surrogate:
         knob_of = np.empty(self.codec.width, dtype=np.int64)
         for number, place in enumerate(self.codec.columns.values()):
             knob_of[place] = number
-        done = np.array([each.losses is not None for each in told])
-        running = positions[[each.running for each in told]]
-        raw = np.array([each.losses for each in told if each.losses is not None])
-        names = dict.fromkeys(name for each in told for name in each.constraints)
-        meets = np.array([all(v <= 0 for v in each.constraints.values()) for each in told])
-
-        compressed = np.column_stack([compress(column, column)[0] for column in raw.T])
-        low, high = compressed.min(axis=0), compressed.max(axis=0)
-        losses = (compressed - low) / np.where(high > low, high - low, 1.0)
-        failed = ~done & ~np.array([each.running or bool(each.constraints) for each in told])
-        rows = np.vstack([positions[done], positions[failed]])
-        worst = np.ones((int(failed.sum()), self._objectives))
-        targets = np.vstack([losses, worst])
-        self._guesses = [GaussianProcess(rows, each, knob_of, rng) for each in targets.T]
-        self._limits: list[tuple[GaussianProcess, float]] = []
-        for name in names:
-            has = np.array([name in each.constraints for each in told])
-            excess = np.array([e.constraints[name] for e in told if name in e.constraints])
-            shown, zero = compress(excess, np.zeros(1))
-            self._limits.append(
-                (GaussianProcess(positions[has], shown, knob_of, rng), float(zero[0]))
-            )
-        if len(running):
-            for guess in (*self._guesses, *(limit for limit, _ in self._limits)):
-                guess.believe(running)
-
+        running = np.array([[r is not None and r.running for r in each.rungs] for each in told])
+        raw = _losses(told, self._objectives)  # (designs, rungs, objectives)
+        done = ~np.isnan(raw[:, -1, 0])
+        last = [each.rungs[-1] for each in told]
+        meets = np.array([r is not None and _excess(r) == 0 for r in last])
         feasible = np.flatnonzero(done & meets)
-        self._gain = None
+        best = feasible[non_dominated(raw[feasible, -1])]
+        losses = _compressed(raw, done, best)
+        worst = np.nanmax(losses, axis=(0, 1))
+        for design, each in enumerate(told):
+            for rung, reached in enumerate(each.rungs):
+                if reached is not None and _failed(reached):
+                    losses[design, rung] = worst
+        self._guesses = [
+            ClimbingGuess(positions, losses[:, :, objective], knob_of, rng)
+            for objective in range(self._objectives)
+        ]
+        names = dict.fromkeys(n for t in told for r in t.rungs if r for n in r.constraints)
+        self._limits = [self._limit(name, knob_of, rng) for name in names]
+        for guess in (*self._guesses, *(limit for limit, _ in self._limits)):
+            guess.believe(running)
+
+        self._gain, self._reached = None, losses[feasible, -1]
+        self._reference = np.full(self._objectives, 1.0 + _MARGIN)
         if len(feasible):
-            reached = losses[meets[done]]
-            reference = np.minimum(reached.max(axis=0) + _MARGIN, 1.0 + _MARGIN)
-            self._gain = HypervolumeImprovement(reached, reference)
-            self._front = feasible[non_dominated(reached)]
+            reached = self._reached
+            self._reference = np.minimum(reached.max(axis=0) + _MARGIN, self._reference)
+            self._gain = HypervolumeImprovement(reached, self._reference)
+            self._front = best
         else:
-            broken = [sum(max(0.0, v) for v in each.constraints.values()) for each in told]
-            violated = np.where(done | (np.array(broken) > 0), broken, np.inf)
+            broken = np.array([_excess(each.last) for each in told])
+            known = [each.last.losses is not None for each in told]
+            violated = np.where(known | (broken > 0), broken, np.inf)
             self._front = np.argsort(violated, kind="stable")[:_KEPT]
 
-    def _values(self, designs: Array) -> Array:
-        """How much each design promises, `(designs,)`."""
-        found = np.ones(len(designs))
+    def _limit(
+        self, name: str, knob_of: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[ClimbingGuess, float]:
+        """A guess of a violation, compressed, and where its limit lies then."""
+        excess = np.array(
+            [
+                [np.nan if r is None else r.constraints.get(name, np.nan) for r in each.rungs]
+                for each in self._told
+            ]
+        )
+        full = excess[:, -1][~np.isnan(excess[:, -1])]
+        _, with_zero = compress(full, np.append(excess.ravel(), 0.0))
+        numbers = with_zero[:-1].reshape(excess.shape)
+        return ClimbingGuess(self._positions, numbers, knob_of, rng), float(with_zero[-1])
+
+    def _believe_who_may_climb(self) -> None:
+        """Take designs below the last rung for as good as guessed, there and on the front.
+
+        Else one proposal after the other would be the same but for a hair: what a design comes to
+        below says little of what climbing adds.
+        """
+        waiting = [
+            place
+            for place, each in enumerate(self._told)
+            if each.rungs[-1] is None and each.last.losses is not None
+        ]
+        if not waiting:
+            return
+        positions = self._positions[waiting]
+        means = np.column_stack([g.predict(positions, waiting)[0] for g in self._guesses])
+        meets = np.ones(len(waiting), dtype=bool)
+        for limit, zero in self._limits:
+            meets &= limit.predict(positions, waiting)[0] <= zero
+        if meets.any():
+            reached = np.vstack([self._reached, means[meets]])
+            self._gain = HypervolumeImprovement(reached, self._reference)
+        to_come = np.array([[reached is None for reached in each.rungs] for each in self._told])
+        to_come[np.setdiff1d(np.arange(len(self._told)), waiting)] = False
+        for guess in (*self._guesses, *(limit for limit, _ in self._limits)):
+            guess.believe(to_come)
+
+    def _values(self, positions: Array, designs: Sequence[int] | None = None) -> Array:
+        """How much each design promises, `(designs,)`; told ones if their places are given."""
+        found = np.ones(len(positions))
         if self._gain is not None:
-            guessed = [guess.predict(designs) for guess in self._guesses]
+            guessed = [guess.predict(positions, designs) for guess in self._guesses]
             means = np.column_stack([mean for mean, _ in guessed])
             deviations = np.column_stack([deviation for _, deviation in guessed])
             found = self._gain.expected(means, deviations)
         for limit, zero in self._limits:
-            mean, deviation = limit.predict(designs)
+            mean, deviation = limit.predict(positions, designs)
             found = found * ndtr((zero - mean) / deviation)
         return np.asarray(found)
 
 
-def compress(numbers: Array, others: Array) -> tuple[Array, Array]:
-    """Numbers, logarithmic above their median, and others on the same scale; order stays."""
-    middle = float(np.median(numbers))
+def compress(numbers: Array, others: Array, middle: float | None = None) -> tuple[Array, Array]:
+    """Numbers, logarithmic above a middle, and others on the same scale; order stays.
+
+    Args:
+        numbers: From whose least the scale runs to the middle.
+        others: Anything.
+        middle: The median of the numbers if left out.
+    """
+    middle = float(np.median(numbers)) if middle is None else middle
     scale, spread = middle - float(numbers.min()), float(np.ptp(numbers))
     if scale <= _LEAST_SCALE * spread:  # the better half is one value, as far as it matters
         scale = spread or 1.0
@@ -189,3 +231,47 @@ def compress(numbers: Array, others: Array) -> tuple[Array, Array]:
 
 def _rounded(positions: Array) -> Array:
     return np.asarray(np.round(positions, _DIGITS) + 0.0)
+
+
+def _losses(told: Sequence[Told], objectives: int) -> Array:
+    """Of all designs on all rungs, `(designs, rungs, objectives)`; NaN where there are none."""
+    found = np.full((len(told), len(told[0].rungs), objectives), np.nan)
+    for design, each in enumerate(told):
+        for rung, reached in enumerate(each.rungs):
+            if reached is not None and reached.losses is not None:
+                found[design, rung] = reached.losses
+    return found
+
+
+def _compressed(raw: Array, done: NDArray[np.bool_], best: NDArray[np.int64]) -> Array:
+    """Losses of all rungs, compressed; between 0 and 1 on the last.
+
+    Args:
+        raw: Losses, NaN where there are none.
+        done: Which designs have been on the last rung.
+        best: Those on the front.
+
+    Shapes:
+        raw: `(designs, rungs, objectives)`, as the output.
+        done: `(designs,)`.
+        best: `(members,)`.
+    """
+    found = np.empty_like(raw)
+    for objective in range(raw.shape[2]):
+        full = raw[done, -1, objective]
+        middle = float(np.median(full))
+        if len(best):
+            middle = max(middle, float(np.median(raw[best, -1, objective])))
+        squeezed, all_squeezed = compress(full, raw[:, :, objective], middle)
+        low, high = squeezed.min(), squeezed.max()
+        found[:, :, objective] = (all_squeezed - low) / (high - low if high > low else 1.0)
+    return found
+
+
+def _excess(reached: Reached) -> float:
+    return sum(max(0.0, violation) for violation in reached.constraints.values())
+
+
+def _failed(reached: Reached) -> bool:
+    """Whether nothing came of the evaluation, not even which constraints the design breaks."""
+    return not reached.running and reached.losses is None and not reached.constraints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from optuna.trial import TrialState
 from dse.errors import SpecError
 from dse.evaluation import Evaluation, Job
 from dse.pareto import pareto_front
-from dse.promotion import RungResult, next_promotion
+from dse.promotion import RungResult, is_due, next_promotion
 from dse.resuming import driving
 from dse.samplers.informed import informed
-from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of
+from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of, is_result
 from tests.dse.fakes import database_in, made_up, run_in_pieces, small_spec
 
 LADDER = {"trials": 12, "epochs": 3, "rungs": ["post_training", "short", "full"], "reduction": 2}
@@ -34,7 +35,7 @@ def climbing(job: Job) -> Evaluation:
 
 def run(folder: Path, *, stop_after: int | None = None, **changes: Any) -> list[Any]:
     """Trials of a study; of one that is run in pieces of so many evaluations if told."""
-    spec = small_spec(budget=LADDER, **changes)
+    spec = small_spec(**{"budget": LADDER, **changes})
     return run_in_pieces(folder, spec, climbing, stop_after).trials()
 
 
@@ -68,10 +69,24 @@ def test_a_climbing_design_is_the_same_design(tmp_path: Path) -> None:
         assert len({design_of(t)["digest"] for t in (trial, before)}) == 1  # type: ignore[index]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga3", "pso"])
-def test_a_study_in_pieces_climbs_as_one_in_a_row(tmp_path: Path, sampler: str) -> None:
-    wanted = run(tmp_path / "whole", sampler={"name": sampler, "seed": 5})
-    found = run(tmp_path / "pieces", stop_after=6, sampler={"name": sampler, "seed": 5})
+@pytest.mark.parametrize(
+    ("sampler", "promotion"),
+    [
+        ("tpe", "rank"),
+        ("nsga3", "rank"),
+        ("pso", "expected"),
+        ("ehvi", "expected"),
+    ],
+)
+def test_a_study_in_pieces_climbs_as_one_in_a_row(
+    tmp_path: Path, sampler: str, promotion: str
+) -> None:
+    trials = 12 if promotion == "rank" else 18
+    rungs = LADDER["rungs"] if promotion == "rank" else ["post_training", "full"]
+    budget = {**LADDER, "promotion": promotion, "trials": trials, "rungs": rungs}
+    chosen = {"name": sampler, "seed": 5}
+    wanted = run(tmp_path / "whole", sampler=chosen, budget=budget)
+    found = run(tmp_path / "pieces", stop_after=6, sampler=chosen, budget=budget)
 
     def told(trials: list[Any]) -> list[Any]:
         return [
@@ -89,14 +104,63 @@ def result(number: int, *losses: float, **violations: float) -> RungResult:
 
 def test_rank_decides_then_crowding() -> None:
     results = [result(0, 5, 5), result(1, 1, 3), result(2, 2, 2), result(3, 3, 1)]
-    order = []
+    order: list[int] = []
     for _ in results:
-        order.append(next_promotion(results, order, reduction=1, gains={}))
+        due = next_promotion(results, order, reduction=1, gains={})
+        assert due is not None
+        order.append(due)
     assert order == [1, 3, 2, 0]  # the ends of the front stand alone
 
 
 def test_nobody_is_due_before_there_are_enough() -> None:
     assert next_promotion([result(0, 1, 1), result(1, 2, 2)], (), reduction=3, gains={}) is None
+
+
+def on(number: int, network: str) -> RungResult:
+    return RungResult(number=number, losses=(number, -number), violations={}, network=network)
+
+
+def test_designs_of_one_network_count_once() -> None:
+    results = [on(0, "a"), on(1, "a"), on(2, "b"), on(3, "c")]
+    assert is_due(results, {0, 1}, reduction=2, trained={"a"})
+    assert not is_due(results, {0, 1}, reduction=2)
+    assert not is_due(results, {0, 2}, reduction=2, trained={"a"})
+    assert not is_due(results[:2], {0, 1}, reduction=1, trained={"a"})  # nobody is left
+    assert next_promotion(results[:2], {0, 1}, reduction=1, gains={}, trained={"a"}) is None
+
+
+def on_one_of_two_networks(job: Job, *, tunes: bool) -> Evaluation:
+    """As `climbing`; the regulariser makes the network, the converters do not."""
+    found = climbing(job)
+    network = "plain" if job.point.regularizer.name == "none" else "regular"
+    stages: dict[str, Any] = {"compress": {"key": network, "cached": False, "seconds": 1.0}}
+    if tunes and job.fidelity == "full":
+        stages["adc_tuning"] = {"key": job.point.digest(), "cached": False, "seconds": 1.0}
+    return replace(found, stages=stages)
+
+
+@pytest.mark.parametrize("stop_after", [None, 4])
+def test_designs_of_a_trained_network_go_on_at_once(
+    tmp_path: Path, stop_after: int | None
+) -> None:
+    spec = small_spec(
+        budget={"trials": 30, "epochs": 3, "rungs": ["post_training", "full"], "reduction": 10},
+        space={
+            "regularizer": ["none", "l1"],
+            "adc.bits.slice0": "1..8",
+            "adc.bits.slice1": "1..8",
+        },
+    )
+    free, tuned = (
+        run_in_pieces(
+            tmp_path / str(tunes),
+            spec,
+            lambda job, tunes=tunes: on_one_of_two_networks(job, tunes=tunes),  # type: ignore[misc]
+            stop_after,
+        ).trials()
+        for tunes in (False, True)
+    )
+    assert [sum(map(is_result, trials)) for trials in (free, tuned)] == [30, 3]
 
 
 def test_violations_count_less_than_what_training_mended() -> None:
@@ -113,6 +177,10 @@ def test_violations_count_less_than_what_training_mended() -> None:
             {"rungs": ["full", "short"]},
             "test: budget.rungs: two or three of post_training, short, full, in this order and "
             "with full at the end, not full, short",
+        ),
+        (
+            {"rungs": ["short", "full"], "promotion": "luck"},
+            "test: budget.promotion: Input should be 'rank' or 'expected', got 'luck'",
         ),
         (
             {"rungs": ["short", "full"], "fidelity": "short"},
