@@ -1,10 +1,11 @@
 """Seconds of training that rungs of fidelity save at the same hypervolume.
 
 One study evaluates every design in full, another lets them climb from evaluations without
-training to full ones (studies/fidelity_mlp.yaml, with and without `budget.rungs`), under the same
-sampler and seeds. Seconds are CPU seconds of the stages that train compressed networks, as the
-trials tell; a stage that was found in the store counts with the seconds that it took when it was
-made. The fp32 network is trained once and counts for neither. The two studies take turns.
+training over short ones to full ones (studies/fidelity_mlp.yaml, with and without `budget.rungs`),
+under the same sampler and seeds. Seconds are CPU seconds of the stages that train compressed
+networks, as the trials tell; a stage that was found in the store counts with the seconds that it
+took when it was made. The fp32 network is trained once and counts for neither. The two studies
+take turns.
 
 `seconds_ratio`: training seconds until the climbing study has the hypervolume that the full one
 ends with, over all training seconds of the full one; the median over the seeds. A seed in which
@@ -40,7 +41,7 @@ from dse.spec import StudySpec
 from dse.trials import METRICS, RUNG_RESULT, STAGES, is_feasible, is_result
 
 STUDY = Path(__file__).parents[1] / "studies" / "fidelity_mlp.yaml"
-RUNGS = "budget.rungs=[post_training, full]"
+RUNGS = "budget.rungs=[post_training, short, full]"
 NESTED = "search={name: nested, simulations: 24}"
 PIECES = 8
 
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("fidelity"), help="databases")
     parser.add_argument("--trials", type=int, default=40, help="designs of the full study")
-    parser.add_argument("--climbing", type=int, default=192, help="designs that start to climb")
+    parser.add_argument("--climbing", type=int, default=160, help="designs that start to climb")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--nested", action="store_true", help="sweep the hardware in both")
     args = parser.parse_args()
