@@ -19,7 +19,8 @@ class RungResult:
         number: Of its trial.
         losses: Objectives, all to be small.
         violations: By constraint; met at or below 0.
-        network: Which trained network it is on its rung, if that is known.
+        network: What designs have in common that need one training on the next rung; None where
+            every design needs its own.
     """
 
     number: int
@@ -29,41 +30,40 @@ class RungResult:
 
 
 def is_due(
-    results: Sequence[RungResult],
-    promoted: Container[int],
-    *,
-    reduction: int,
-    trained: Container[str | None] = (),
+    results: Sequence[RungResult], promoted: Container[int], *, reduction: int, first: bool = True
 ) -> bool:
     """Whether one more of so many results goes on.
+
+    Those that went on are counted by networks, as far as designs share one; above the first rung
+    the results, too.
 
     Args:
         results: Of the rung.
         promoted: Numbers of trials that went on already.
         reduction: One of so many goes on.
-        trained: Networks that were trained for the next rung; all designs of one count once.
+        first: Whether it is the first rung.
     """
-    went_on = {
-        r.network if r.network in trained else r.number for r in results if r.number in promoted
-    }
-    return any(r.number not in promoted for r in results) and (
-        len(went_on) < len(results) // reduction
-    )
+    if all(result.number in promoted for result in results):
+        return False
+    went_on = {_training(result) for result in results if result.number in promoted}
+    arrived = len(results) if first else len({_training(result) for result in results})
+    return len(went_on) < arrived // reduction
+
+
+def _training(result: RungResult) -> str | int:
+    return result.number if result.network is None else result.network
 
 
 def next_promotion(
     results: Sequence[RungResult],
     promoted: Container[int],
     *,
-    reduction: int,
     gains: Mapping[str, float],
-    trained: Container[str | None] = (),
 ) -> int | None:
-    """The trial to evaluate again on the next rung, if any is due.
+    """The best trial that has not gone on to the next rung; None if all have.
 
-    Asynchronous successive halving [Li2020]: of so many results one goes on, the best that has
-    not. Unlike there, a design that went on before better ones came keeps its place, so that the
-    number that goes on is exact.
+    Asynchronous successive halving [Li2020], but a design that went on before better ones came
+    keeps its place, so that the number that goes on is exact; see `is_due`.
 
     Better is who meets the constraints, then who has the lower non-dominated rank, then who is
     less crowded within the rank [Deb2002]; among those that break constraints, who breaks them
@@ -73,20 +73,16 @@ def next_promotion(
     Args:
         results: Of the rung, in the order of their trials.
         promoted: Numbers of trials that went on already.
-        reduction: One of so many goes on.
         gains: By constraint, by how much a violation shrank on the next rung at best; none as
             long as none is known, and every design may meet it then.
-        trained: Networks that were trained for the next rung; all designs of one count once.
 
     [Li2020] L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020,
         Algorithm 2.
     [Deb2002] K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II",
         IEEE Trans. Evol. Comput. 6(2), 2002.
     """
-    if not is_due(results, promoted, reduction=reduction, trained=trained):
-        return None
     numbers = [results[index].number for index in _ranked(results, gains)]
-    return next(number for number in numbers if number not in promoted)
+    return next((number for number in numbers if number not in promoted), None)
 
 
 def _ranked(results: Sequence[RungResult], gains: Mapping[str, float]) -> list[int]:

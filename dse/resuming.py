@@ -38,6 +38,8 @@ IDENTITY = "dse:identity"
 VERSIONS = "dse:versions"
 SAMPLER = "dse:sampler"
 """What the study file asks for (`asked`), and why it became the sampler of the spec (`why`)."""
+_FIRST_PROMOTION = "rank"
+"""How designs were promoted before studies said so."""
 WARM_START = "dse:warm_start"
 """The designs that were taken from another study; a study that continues does not ask it again."""
 WARM_FROM = "warm_start"
@@ -135,6 +137,8 @@ def _check_same_search(study: optuna.Study, identity: dict[str, Any]) -> None:
                 f"the database holds a study {name!r} that dse did not make; choose another name"
             )
         return
+    if stored.get("rungs"):
+        stored = {"promotion": _FIRST_PROMOTION, **stored}
     if changes := _differences(stored, identity):
         raise ResumeError(
             f"the database holds trials of another search under {name!r}: {'; '.join(changes)}. "
@@ -168,6 +172,9 @@ def load_spec(database: Database, name: str) -> StudySpec:
     if stored is None:
         raise StudyError(f"study {name!r} in {database.url} was not made by dse")
     search_here(Path(folder) for folder in stored.get("folders") or ())
+    if stored["budget"].get("rungs"):
+        budget = {"promotion": _FIRST_PROMOTION, **stored["budget"]}
+        stored = {**stored, "budget": budget}
     return StudySpec.from_mapping(stored, where=f"study {name}")
 
 

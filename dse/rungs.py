@@ -7,13 +7,16 @@ from typing import Any
 
 from dse.objectives import Objective
 from dse.promotion import RungResult, is_due, next_promotion
-from dse.savings import ADC_TUNING, COMPRESS
+from dse.savings import COMPRESS
 from dse.spec_sections import BudgetSpec, Fidelity
 from dse.trial_attributes import (
     COMPLETE,
     DUPLICATE_OF,
+    FAIL,
+    LOST,
     NESTED_IN,
     PROMOTED_FROM,
+    PRUNED,
     RUNG,
     RUNG_RESULT,
     STAGES,
@@ -30,15 +33,19 @@ class Rungs:
         objectives: Of the study.
         choose: Which of some trials promises most, None if that cannot be told; left out, rank
             decides.
+        shares_training: Whether designs that differ in hardware only need one training.
     """
 
     def __init__(
         self,
         budget: BudgetSpec,
         objectives: Sequence[Objective],
+        *,
         choose: Callable[[Sequence[int]], int | None] | None = None,
+        shares_training: bool = True,
     ) -> None:
         self._choose = choose
+        self._shares_training = shares_training
         self.ladder = budget.ladder()
         self._reduction = budget.reduction
         self._signs = [1.0 if o.direction == "minimize" else -1.0 for o in objectives]
@@ -46,7 +53,8 @@ class Rungs:
         self._by_number: dict[int, RungResult] = {}
         self._gains: list[dict[str, float]] = [{} for _ in self.ladder]
         self._promoted: set[int] = set()
-        self._trained: list[set[str | None]] = [set() for _ in self.ladder]
+        self._climbing: set[int] = set()
+        self._trained: list[set[str]] = [set() for _ in self.ladder]
         self._due: tuple[int | None] | None = (None,)
 
     def fidelity_of(self, design: Mapping[str, Any]) -> Fidelity:
@@ -66,6 +74,7 @@ class Rungs:
     def promoted(self, number: int) -> None:
         """The design of a trial is in the queue for the next rung."""
         self._promoted.add(number)
+        self._climbing.add(number)
         self._due = None
 
     def note(self, trial: ResultTrial) -> None:
@@ -81,6 +90,8 @@ class Rungs:
         before = design.get(PROMOTED_FROM)
         if before is not None:
             self._promoted.add(before)
+            there = trial.state in (COMPLETE, PRUNED, FAIL) and LOST not in trial.user_attrs
+            (self._climbing.discard if there else self._climbing.add)(before)
         low = trial.user_attrs.get(RUNG_RESULT)
         if (trial.state != COMPLETE and low is None) or trial.number in self._by_number:
             return
@@ -90,13 +101,13 @@ class Rungs:
             number=trial.number,
             losses=tuple(s * v for s, v in zip(self._signs, values, strict=True)),
             violations=trial.constraints,
-            network=_network(trial),
+            network=self._network_of(trial),
         )
         self._by_number[trial.number] = result
         self._results[rung].append(result)
         if before is not None:
-            if ADC_TUNING not in trial.user_attrs.get(STAGES, {}):
-                self._trained[rung - 1] |= {self._by_number[before].network} - {None}
+            if (network := self._by_number[before].network) is not None:
+                self._trained[rung - 1].add(network)
             gains = self._gains[rung - 1]
             for name, violation in self._by_number[before].violations.items():
                 gain = violation - result.violations.get(name, violation)
@@ -105,20 +116,24 @@ class Rungs:
     def _find(self) -> int | None:
         for rung in reversed(range(len(self.ladder) - 1)):
             results = sorted(self._results[rung], key=lambda result: result.number)
-            for result in results:
-                if result.network in self._trained[rung] and result.number not in self._promoted:
+            waiting = [result for result in results if result.number not in self._promoted]
+            for result in waiting:
+                if result.network in self._trained[rung]:
                     return result.number
-            quota: Any = {"reduction": self._reduction, "trained": self._trained[rung]}
-            if self._choose is not None and is_due(results, self._promoted, **quota):
-                waiting = [r.number for r in results if r.number not in self._promoted]
-                if (due := self._choose(waiting)) is not None:
+            if not is_due(results, self._promoted, reduction=self._reduction, first=rung == 0):
+                continue
+            climbing = {r.network for r in results if r.number in self._climbing} - {None}
+            passed = self._promoted | {r.number for r in waiting if r.network in climbing}
+            waiting = [result for result in waiting if result.number not in passed]
+            if not waiting:
+                continue
+            if self._choose is not None:
+                due = self._choose([result.number for result in waiting])
+                if due is not None:
                     return due
-            due = next_promotion(results, self._promoted, gains=self._gains[rung], **quota)
-            if due is not None:
-                return due
+            return next_promotion(results, passed, gains=self._gains[rung])
         return None
 
-
-def _network(trial: ResultTrial) -> str | None:
-    trace = trial.user_attrs.get(STAGES, {}).get(COMPRESS)
-    return None if trace is None else str(trace["key"])
+    def _network_of(self, trial: ResultTrial) -> str | None:
+        trace = trial.user_attrs.get(STAGES, {}).get(COMPRESS)
+        return str(trace["key"]) if trace is not None and self._shares_training else None

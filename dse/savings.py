@@ -20,8 +20,8 @@ from dse.trial_attributes import (
     is_result,
 )
 
-COMPRESS, ADC_TUNING = "compress", "adc_tuning"
-TRAINING_STAGES = (COMPRESS, ADC_TUNING)
+COMPRESS = "compress"
+TRAINING_STAGES = (COMPRESS, "adc_tuning")
 """Stages of a design's own training; the fp32 network is shared by all."""
 
 

@@ -131,9 +131,11 @@ class BudgetSpec(Section):
         """What else a result depends on, where it is not left at its default."""
         found: dict[str, Any] = {}
         if self.rungs:
-            found |= {"rungs": list(self.rungs), "reduction": self.reduction}
-            if self.promotion != "rank":
-                found["promotion"] = self.promotion
+            found |= {
+                "rungs": list(self.rungs),
+                "reduction": self.reduction,
+                "promotion": self.promotion,
+            }
         if self.stop_hopeless:
             found["stop_hopeless"] = True
         return found

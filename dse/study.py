@@ -47,8 +47,16 @@ from dse.trials import (
     requeue,
 )
 from search_spaces.design_point import DesignPoint
-from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
-from search_spaces.draw import draw_design
+from search_spaces.domains import (
+    Choice,
+    Domain,
+    FloatRange,
+    IntRange,
+    Value,
+    is_single,
+    only_value,
+)
+from search_spaces.draw import DesignSpace, draw_design
 
 MAX_KNOWN_IN_A_ROW = 50
 """So many proposals of known designs in a row, and the space counts as exhausted."""
@@ -115,7 +123,12 @@ class Study:
         choose = None
         if spec.budget.promotion == "expected":
             choose = partial(most_promising, study, seed=spec.sampler.seed)
-        self._rungs = Rungs(spec.budget, self.objectives, choose)
+        self._rungs = Rungs(
+            spec.budget,
+            self.objectives,
+            choose=choose,
+            shares_training=_never(self.space, "adc.tune_epochs"),
+        )
         self._nesting = Nesting(spec, self.space)
         self.columns.refresh()
         climbs = len(self._rungs.ladder) > 1
@@ -406,6 +419,12 @@ def _counts(design: Mapping[str, Any]) -> bool:
     """Whether the budget counts the design of a trial."""
     own = not {NESTED_IN, PROMOTED_FROM} & design.keys()
     return own and bool(design.get(SWEEP, True))
+
+
+def _never(space: DesignSpace, knob: str) -> bool:
+    """Whether a knob is 0 in all designs."""
+    domain = space.domains[knob]
+    return is_single(domain) and only_value(domain) == 0
 
 
 def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:

@@ -24,7 +24,8 @@ def most_promising(study: Study, numbers: Sequence[int], *, seed: int) -> int | 
         seed: Of the study.
 
     Returns:
-        One of the numbers; None while too few designs have climbed to tell.
+        One of the numbers; None while too few designs have climbed to tell, and where none
+        promises anything.
     """
     told = told_by(study, _WINDOW, use_cache=False)
     if not told or len(told[0].rungs) == 1:
@@ -37,4 +38,5 @@ def most_promising(study: Study, numbers: Sequence[int], *, seed: int) -> int | 
     with threadpool_limits(limits=1):
         surrogate = Surrogate(told, len(study.directions))
         values = surrogate.promises([places[number] for number in known], rng)
-    return known[int(np.argmax(values))]
+    best = int(np.argmax(values))
+    return known[best] if values[best] > 0 else None

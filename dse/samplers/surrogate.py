@@ -59,13 +59,13 @@ class Surrogate:
             self.codec.learn(each.distributions)
         self._told = told
         self._objectives = objectives
-        self.finished = sum(each.last.losses is not None for each in told)
+        self.finished = sum(any(_has_losses(r) for r in each.rungs) for each in told)
 
     def propose(self, rng: np.random.Generator) -> dict[str, Any]:
         """Values of all known knobs of the most promising design."""
         codec = self.codec
         self._learn(rng)
-        self._believe_who_may_climb()
+        self._expect([place for place, each in enumerate(self._told) if _may_climb(each)])
         front = self._positions[self._front]
 
         def near(parents: Array, count: int, **settings: float) -> Array:
@@ -94,6 +94,12 @@ class Surrogate:
             rng: Chooses the designs of the fit if there are many.
         """
         self._learn(rng)
+        climbing = [
+            place
+            for place, each in enumerate(self._told)
+            if each.last.running and any(_has_losses(reached) for reached in each.rungs)
+        ]
+        self._expect(climbing, aside=designs)
         return self._values(self._positions[designs], list(designs))
 
     def _learn(self, rng: np.random.Generator) -> None:
@@ -131,17 +137,15 @@ class Surrogate:
             ClimbingGuess(positions, losses[:, :, objective], knob_of, rng)
             for objective in range(self._objectives)
         ]
-        names = dict.fromkeys(n for t in told for r in t.rungs if r for n in r.constraints)
+        names = dict.fromkeys(n for r in last if r is not None for n in r.constraints)
         self._limits = [self._limit(name, knob_of, rng) for name in names]
         for guess in (*self._guesses, *(limit for limit, _ in self._limits)):
             guess.believe(running)
 
-        self._gain, self._reached = None, losses[feasible, -1]
-        self._reference = np.full(self._objectives, 1.0 + _MARGIN)
+        self._gain: HypervolumeImprovement | None = None
+        self._reached = losses[feasible, -1]
         if len(feasible):
-            reached = self._reached
-            self._reference = np.minimum(reached.max(axis=0) + _MARGIN, self._reference)
-            self._gain = HypervolumeImprovement(reached, self._reference)
+            self._aim(self._reached, self._reached)
             self._front = best
         else:
             broken = np.array([_excess(each.last) for each in told])
@@ -161,34 +165,47 @@ class Surrogate:
         )
         full = excess[:, -1][~np.isnan(excess[:, -1])]
         _, with_zero = compress(full, np.append(excess.ravel(), 0.0))
-        numbers = with_zero[:-1].reshape(excess.shape)
-        return ClimbingGuess(self._positions, numbers, knob_of, rng), float(with_zero[-1])
+        low, scale = _range(with_zero[:-1].reshape(excess.shape))
+        scaled = (with_zero - low) / scale
+        numbers = scaled[:-1].reshape(excess.shape)
+        return ClimbingGuess(self._positions, numbers, knob_of, rng), float(scaled[-1])
 
-    def _believe_who_may_climb(self) -> None:
-        """Take designs below the last rung for as good as guessed, there and on the front.
+    def _expect(self, places: Sequence[int], *, aside: Sequence[int] = ()) -> None:
+        """Take designs that climb for as good as guessed on the last rung, also on the front.
 
         Else one proposal after the other would be the same but for a hair: what a design comes to
-        below says little of what climbing adds.
+        below says little of what climbing adds. Where designs do not climb, nothing is done.
+
+        Args:
+            places: Of the designs in `told`.
+            aside: Designs that are not taken for anything, but shall find room beyond the front.
         """
-        waiting = [
-            place
-            for place, each in enumerate(self._told)
-            if each.rungs[-1] is None and each.last.losses is not None
-        ]
-        if not waiting:
+        if len(self._told[0].rungs) == 1 or not (len(places) or len(aside)):
             return
-        positions = self._positions[waiting]
-        means = np.column_stack([g.predict(positions, waiting)[0] for g in self._guesses])
-        meets = np.ones(len(waiting), dtype=bool)
-        for limit, zero in self._limits:
-            meets &= limit.predict(positions, waiting)[0] <= zero
-        if meets.any():
-            reached = np.vstack([self._reached, means[meets]])
-            self._gain = HypervolumeImprovement(reached, self._reference)
-        to_come = np.array([[reached is None for reached in each.rungs] for each in self._told])
-        to_come[np.setdiff1d(np.arange(len(self._told)), waiting)] = False
+        reached = np.vstack([self._reached, self._guessed(places)])
+        if len(reached):
+            wide = np.vstack([reached, self._guessed(aside)])
+            self._aim(reached, np.vstack([self._reached, wide[non_dominated(wide)]]))
+        to_come = np.zeros((len(self._told), len(self._told[0].rungs)), dtype=bool)
+        for place in places:
+            to_come[place] = [reached is None for reached in self._told[place].rungs]
         for guess in (*self._guesses, *(limit for limit, _ in self._limits)):
             guess.believe(to_come)
+
+    def _guessed(self, places: Sequence[int]) -> Array:
+        """Losses that are guessed of those designs that are guessed to meet the constraints."""
+        if not len(places):
+            return np.empty((0, self._objectives))
+        positions = self._positions[places]
+        means = np.column_stack([g.predict(positions, places)[0] for g in self._guesses])
+        meets = np.ones(len(places), dtype=bool)
+        for limit, zero in self._limits:
+            meets &= limit.predict(positions, places)[0] <= zero
+        return means[meets]
+
+    def _aim(self, reached: Array, wide: Array) -> None:
+        """What none of these losses dominates is a gain, as far as a little beyond the worst."""
+        self._gain = HypervolumeImprovement(reached, wide.max(axis=0) + _MARGIN)
 
     def _values(self, positions: Array, designs: Sequence[int] | None = None) -> Array:
         """How much each design promises, `(designs,)`; told ones if their places are given."""
@@ -262,10 +279,30 @@ def _compressed(raw: Array, done: NDArray[np.bool_], best: NDArray[np.int64]) ->
         middle = float(np.median(full))
         if len(best):
             middle = max(middle, float(np.median(raw[best, -1, objective])))
-        squeezed, all_squeezed = compress(full, raw[:, :, objective], middle)
-        low, high = squeezed.min(), squeezed.max()
-        found[:, :, objective] = (all_squeezed - low) / (high - low if high > low else 1.0)
+        _, squeezed = compress(full, raw[:, :, objective], middle)
+        low, scale = _range(squeezed)
+        found[:, :, objective] = (squeezed - low) / scale
     return found
+
+
+def _range(numbers: Array) -> tuple[float, float]:
+    """The least number on the last rung, and how far they spread there; or, at least, anywhere.
+
+    Shapes:
+        numbers: `(designs, rungs)`, NaN where there are none.
+    """
+    low = float(np.nanmin(numbers[:, -1]))
+    spread = float(np.nanmax(numbers[:, -1])) - low
+    return low, spread or float(np.nanmax(numbers) - np.nanmin(numbers)) or 1.0
+
+
+def _has_losses(reached: Reached | None) -> bool:
+    return reached is not None and reached.losses is not None
+
+
+def _may_climb(told: Told) -> bool:
+    """Whether a full result of the design may come; not if it failed or was ruled out."""
+    return not _has_losses(told.rungs[-1]) and (told.last.running or _has_losses(told.last))
 
 
 def _excess(reached: Reached) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ def told_by(
 
     Args:
         study: Its trials.
-        window: Most finished trials that are looked at.
+        window: Most finished trials that are looked at; of designs that climb, most designs:
+            the newest that have climbed, then those with the best full results, then the newest.
         without: Number of a trial to leave out.
         use_cache: Whether the trials may be those of the last time that a design was asked for.
     """
@@ -84,32 +85,39 @@ def told_by(
         if _speaks(trial) and trial.number != without
     ]
     raw = study._get_trials(deepcopy=False, use_cache=use_cache)
-    top = max((_design(trial).get(RUNG, 0) for trial in raw), default=0)
+    top = _last_rung(raw)
     if top:
-        climbed = _by_design(raw, shown, signs, top)
+        climbed = _by_design([t for t in raw if t.number != without], signs, top)
         pairs = [sum(_has_pair(told, rung) for told in climbed) for rung in range(1, top + 1)]
         if min(pairs) >= LEAST_PAIRS:
-            return climbed
+            return _within(climbed, {trial.number for trial in shown}, window)
     return [_told([trial], (_reached(trial, signs),)) for trial in shown]
 
 
-def _by_design(
-    raw: Sequence[FrozenTrial], shown: Sequence[FrozenTrial], signs: Array, top: int
-) -> list[Told]:
-    by_number = {trial.number: trial for trial in raw}
-    trials: dict[int, list[FrozenTrial]] = {}
-    for trial in raw:
+def _last_rung(trials: Sequence[FrozenTrial]) -> int:
+    """Number of the last rung; 0 where no design has climbed there yet."""
+    return max(
+        (
+            _design(trial).get(RUNG, 0)
+            for trial in trials
+            if trial.state == TrialState.COMPLETE and PROMOTED_FROM in _design(trial)
+        ),
+        default=0,
+    )
+
+
+def _by_design(trials: Sequence[FrozenTrial], signs: Array, top: int) -> list[Told]:
+    by_number = {trial.number: trial for trial in trials}
+    designs: dict[int, list[FrozenTrial]] = {}
+    for trial in trials:
         if not _speaks(trial) or DUPLICATE_OF in trial.user_attrs:
             continue
         first = trial
         while (before := _design(first).get(PROMOTED_FROM)) is not None:
             first = by_number[before]
-        trials.setdefault(first.number, []).append(trial)
-    kept = {trial.number for trial in shown}
+        designs.setdefault(first.number, []).append(trial)
     found = []
-    for design in trials.values():
-        if not any(trial.number in kept for trial in design):
-            continue
+    for design in designs.values():
         rungs: list[Reached | None] = [None] * (top + 1)
         for trial in design:
             complete = trial.state == TrialState.COMPLETE
@@ -117,6 +125,23 @@ def _by_design(
             rungs[rung] = _reached(trial, signs)
         found.append(_told(design, tuple(rungs)))
     return found
+
+
+def _within(designs: list[Told], shown: Container[int], window: int) -> list[Told]:
+    """At most so many designs, besides those that are being evaluated; in order."""
+    if len(designs) <= window:
+        return designs
+
+    def weight(design: Told) -> int:
+        if design.last.running:
+            return 3
+        if len(design.numbers) > 1:
+            return 2
+        return int(design.rungs[-1] is not None and design.numbers[0] in shown)
+
+    newest = sorted(range(len(designs)), key=lambda place: (-weight(designs[place]), -place))
+    running = sum(design.last.running for design in designs)
+    return [designs[place] for place in sorted(newest[: window + running])]
 
 
 def _has_pair(told: Told, rung: int) -> bool:

@@ -6,15 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
-from dse.errors import SpecError
+from dse.errors import ResumeError, SpecError
 from dse.evaluation import Evaluation, Job
 from dse.pareto import pareto_front
 from dse.promotion import RungResult, is_due, next_promotion
-from dse.resuming import driving
+from dse.resuming import IDENTITY, SPEC, driving, load_spec
+from dse.rungs import Rungs
 from dse.samplers.informed import informed
+from dse.spec_sections import BudgetSpec
 from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of, is_result
 from tests.dse.fakes import database_in, made_up, run_in_pieces, small_spec
 
@@ -106,14 +109,14 @@ def test_rank_decides_then_crowding() -> None:
     results = [result(0, 5, 5), result(1, 1, 3), result(2, 2, 2), result(3, 3, 1)]
     order: list[int] = []
     for _ in results:
-        due = next_promotion(results, order, reduction=1, gains={})
+        due = next_promotion(results, order, gains={})
         assert due is not None
         order.append(due)
     assert order == [1, 3, 2, 0]  # the ends of the front stand alone
 
 
 def test_nobody_is_due_before_there_are_enough() -> None:
-    assert next_promotion([result(0, 1, 1), result(1, 2, 2)], (), reduction=3, gains={}) is None
+    assert not is_due([result(0, 1, 1), result(1, 2, 2)], (), reduction=3)
 
 
 def on(number: int, network: str) -> RungResult:
@@ -122,52 +125,112 @@ def on(number: int, network: str) -> RungResult:
 
 def test_designs_of_one_network_count_once() -> None:
     results = [on(0, "a"), on(1, "a"), on(2, "b"), on(3, "c")]
-    assert is_due(results, {0, 1}, reduction=2, trained={"a"})
-    assert not is_due(results, {0, 1}, reduction=2)
-    assert not is_due(results, {0, 2}, reduction=2, trained={"a"})
-    assert not is_due(results[:2], {0, 1}, reduction=1, trained={"a"})  # nobody is left
-    assert next_promotion(results[:2], {0, 1}, reduction=1, gains={}, trained={"a"}) is None
+    assert is_due(results, {0, 1}, reduction=2)
+    assert not is_due(results, {0, 2}, reduction=2)
+    assert not is_due(results, {0}, reduction=2, first=False)  # three networks came
+    assert is_due(results, {0}, reduction=1, first=False)
 
 
-def on_one_of_two_networks(job: Job, *, tunes: bool) -> Evaluation:
-    """As `climbing`; the regulariser makes the network, the converters do not."""
-    found = climbing(job)
-    network = "plain" if job.point.regularizer.name == "none" else "regular"
-    stages: dict[str, Any] = {"compress": {"key": network, "cached": False, "seconds": 1.0}}
-    if tunes and job.fidelity == "full":
-        stages["adc_tuning"] = {"key": job.point.digest(), "cached": False, "seconds": 1.0}
-    return replace(found, stages=stages)
+def test_a_study_of_before_there_was_a_choice_goes_on_by_rank(tmp_path: Path) -> None:
+    spec = small_spec(budget={**LADDER, "promotion": "rank"})
+    wanted = run_in_pieces(tmp_path / "whole", spec, climbing, None).trials()
+    (tmp_path / "old").mkdir()
+    database = database_in(tmp_path / "old")
+    with driving(database, spec) as study:
+        stored = study.optuna.user_attrs
+        for name, place in ((SPEC, stored[SPEC]["budget"]), (IDENTITY, stored[IDENTITY])):
+            del place["promotion"]
+            study.optuna.set_user_attr(name, stored[name])
+    found = run_in_pieces(tmp_path / "old", load_spec(database, "small"), climbing, None).trials()
+    assert [t.params for t in found] == [t.params for t in wanted]
+    with (
+        pytest.raises(ResumeError, match=r"promotion was rank, is expected\. Choose another name"),
+        driving(database, small_spec(budget=LADDER)),
+    ):
+        pass
+
+
+def test_nobody_is_left_to_go_on() -> None:
+    results = [on(0, "a"), on(1, "a")]
+    assert not is_due(results, {0, 1}, reduction=1)
+    assert next_promotion(results, {0, 1}, gains={}) is None
+
+
+def by_network(job: Job, *, networks: int) -> Evaluation:
+    """As `climbing`; so many regularisers make so many networks, the converters none."""
+    strength = getattr(job.point.regularizer.knobs, "strength", 0.0)
+    network = f"{job.point.regularizer.name} {min(int(strength), networks)}"
+    stages = {"compress": {"key": network, "cached": False, "seconds": 1.0}}
+    return replace(climbing(job), stages=stages)
+
+
+BITS = {"adc.bits.slice0": "1..8", "adc.bits.slice1": "1..8"}
 
 
 @pytest.mark.parametrize("stop_after", [None, 4])
-def test_designs_of_a_trained_network_go_on_at_once(
-    tmp_path: Path, stop_after: int | None
+@pytest.mark.parametrize(("tunes", "full"), [("0", 24), ("0..1", 3)])
+def test_designs_of_a_trained_network_go_on_at_once_unless_each_is_trained_itself(
+    tmp_path: Path, stop_after: int | None, tunes: str, full: int
 ) -> None:
     spec = small_spec(
-        budget={"trials": 30, "epochs": 3, "rungs": ["post_training", "full"], "reduction": 10},
-        space={
-            "regularizer": ["none", "l1"],
-            "adc.bits.slice0": "1..8",
-            "adc.bits.slice1": "1..8",
-        },
+        budget={"trials": 24, "epochs": 3, "rungs": ["post_training", "full"], "reduction": 8},
+        space={"regularizer": ["none", "l1"], "regularizer.strength": 1, **BITS}
+        | ({} if tunes == "0" else {"adc.tune_epochs": tunes}),
     )
-    free, tuned = (
-        run_in_pieces(
-            tmp_path / str(tunes),
-            spec,
-            lambda job, tunes=tunes: on_one_of_two_networks(job, tunes=tunes),  # type: ignore[misc]
-            stop_after,
-        ).trials()
-        for tunes in (False, True)
+    study = run_in_pieces(
+        tmp_path, spec, lambda job: by_network(job, networks=0), stop_after=stop_after
     )
-    assert [sum(map(is_result, trials)) for trials in (free, tuned)] == [30, 3]
+    assert sum(map(is_result, study.trials())) == full
+
+
+def test_designs_that_cost_no_training_make_no_room_on_the_rung_above(tmp_path: Path) -> None:
+    spec = small_spec(
+        budget={**LADDER, "trials": 40, "reduction": 2, "promotion": "rank"},
+        space={"regularizer": ["none", "l1"], "regularizer.strength": "1..100", **BITS},
+    )
+    study = run_in_pieces(tmp_path, spec, lambda job: by_network(job, networks=9), None)
+    trained: dict[str, set[str]] = {"post_training": set(), "short": set(), "full": set()}
+    for trial in study.trials():
+        if (is_result(trial) or RUNG_RESULT in trial.user_attrs) and (
+            DUPLICATE_OF not in trial.user_attrs
+        ):
+            rung = trial.user_attrs.get(RUNG_RESULT, {}).get("fidelity", "full")
+            trained[rung].add(trial.user_attrs["stages"]["compress"]["key"])
+    assert len(trained["full"]) == len(trained["short"]) // 2
+
+
+def in_flight(*, failed: bool) -> int | None:
+    """Who is due while the first of two designs of a network climbs, or after it failed."""
+    budget = BudgetSpec(trials=4, rungs=("short", "full"), reduction=2)
+    rungs = Rungs(budget, small_spec().parsed_objectives())
+    stages = {"compress": {"key": "same"}}
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for number in range(4):
+        design = {"draw": number, "digest": str(number)}
+        attrs = {"design": design, RUNG_RESULT: {"fidelity": "short", "values": [number, 1.0]}}
+        attrs |= {"stages": stages if number in (2, 3) else {"compress": {"key": str(number)}}}
+        study.add_trial(optuna.create_trial(state=TrialState.PRUNED, user_attrs=attrs))
+    for trial in study.trials:
+        rungs.note(trial)
+    assert rungs.due() == 3
+    rungs.promoted(3)
+    state = TrialState.FAIL if failed else TrialState.RUNNING
+    design = {"draw": 3, "digest": "3", "rung": 1, PROMOTED_FROM: 3}
+    study.add_trial(optuna.create_trial(state=state, user_attrs={"design": design}))
+    rungs.note(study.trials[-1])
+    return rungs.due()
+
+
+def test_no_network_is_trained_twice_at_the_same_time() -> None:
+    assert in_flight(failed=False) == 1
+    assert in_flight(failed=True) == 2
 
 
 def test_violations_count_less_than_what_training_mended() -> None:
     results = [result(0, 1, 1, loss=0.3), result(1, 2, 2, loss=0.05), result(2, 3, 3, loss=0.4)]
-    assert next_promotion(results, (), reduction=3, gains={}) == 0  # all may be mended
-    assert next_promotion(results, (), reduction=3, gains={"loss": 0.1}) == 1
-    assert next_promotion(results, {1}, reduction=1, gains={"loss": 0.1}) == 0
+    assert next_promotion(results, (), gains={}) == 0  # all may be mended
+    assert next_promotion(results, (), gains={"loss": 0.1}) == 1
+    assert next_promotion(results, {1}, gains={"loss": 0.1}) == 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dse.samplers.climbing_guess import ClimbingGuess
 from dse.samplers.ehvi import ehvi
 from dse.samplers.gaussian_process import GaussianProcess
 from dse.samplers.promising import most_promising
+from dse.samplers.surrogate import Surrogate
 from dse.samplers.told import LEAST_PAIRS, told_by
 from dse.trials import DUPLICATE_OF, LOST, PROMOTED_FROM, RUNG, RUNG_RESULT
 
@@ -104,10 +105,15 @@ def test_a_running_design_leaves_less_doubt_about_itself(rung: int) -> None:
     assert after[0] < before[0]
 
 
-def climbing_study(climbed: int) -> optuna.Study:
+def climbing_study(climbed: int, *, limit: float | None = None) -> optuna.Study:
     """24 designs on the first rung, the first of which have climbed.
 
     Two objectives: x, and 1 - x plus what only training removes, from designs with `kind` b.
+
+    Args:
+        climbed: Number of designs that have.
+        limit: Unit of a constraint that designs with `kind` b meet in full, and nobody below;
+            both kinds are equally good then.
     """
     study = optuna.create_study(directions=["minimize"] * 2)
     rng = RNG(3)
@@ -115,14 +121,32 @@ def climbing_study(climbed: int) -> optuna.Study:
         (float(rng.random()), "ab"[number % 2]) for number in range(24)
     ]
     for x, kind in designs:
-        trial = ask(study, x, kind, {})
-        trial.set_user_attr(RUNG_RESULT, {"fidelity": "post_training", "values": [x, 2 - x]})
-        study.tell(trial, state=TrialState.PRUNED)
+        low(study, x, kind, limit=limit)
     for number in range(climbed):
         x, kind = designs[number]
         trial = ask(study, x, kind, {RUNG: 1, PROMOTED_FROM: number})
-        study.tell(trial, [x, 1 - x + (kind == "a")])
+        if limit is not None:
+            trial.set_constraint("limit", limit * (0.5 if kind == "a" else -0.5))
+        study.tell(trial, [x, 1 - x + (kind == "a" and limit is None)])
     return study
+
+
+def low(
+    study: optuna.Study,
+    x: float,
+    kind: str,
+    *,
+    second: float | None = None,
+    limit: float | None = None,
+) -> int:
+    """A design on the first rung; number of its trial."""
+    trial = ask(study, x, kind, {})
+    values = [x, 2 - x if second is None else second]
+    trial.set_user_attr(RUNG_RESULT, {"fidelity": "post_training", "values": values})
+    if limit is not None:
+        trial.set_constraint("limit", limit)
+    study.tell(trial, state=TrialState.PRUNED)
+    return trial.number
 
 
 def ask(study: optuna.Study, x: float, kind: str, design: dict[str, Any]) -> optuna.Trial:
@@ -194,11 +218,87 @@ def test_what_was_told_a_moment_ago_counts() -> None:
     assert most_promising(study, [10, 11], seed=0) is not None
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1.0, 1e6])
+def test_who_meets_a_constraint_is_learned_whatever_its_unit(unit: float) -> None:
+    study = climbing_study(8, limit=unit)
+    numbers = list(range(8, 24))
+    for _ in range(4):
+        chosen = most_promising(study, numbers, seed=0)
+        assert chosen is not None
+        assert chosen % 2 == 1
+        numbers.remove(chosen)
+
+
+def test_an_objective_that_is_the_same_for_all_is_no_obstacle() -> None:
+    study = optuna.create_study(directions=["minimize"] * 2)
+    for number in range(12):
+        low(study, number / 12, "a", second=3e-7)
+    for number in range(6):
+        trial = ask(study, number / 12, "a", {RUNG: 1, PROMOTED_FROM: number})
+        study.tell(trial, [number / 12 + 0.1, 3e-7])
+    assert most_promising(study, [7, 9], seed=0) in (7, 9, None)
+    assert np.isfinite(list(Surrogate(told_by(study, 300), 2).promises([7, 9], RNG(0)))).all()
+
+
+def test_before_anyone_is_on_the_last_rung_nothing_is_concluded() -> None:
+    """A ladder of three, as far as its second rung."""
+    study = climbing_study(0)
+    for number in range(8):
+        trial = ask(study, 0.1 * number, "a", {RUNG: 1, PROMOTED_FROM: number})
+        trial.set_user_attr(RUNG_RESULT, {"fidelity": "short", "values": [1, 1]})
+        study.tell(trial, state=TrialState.PRUNED)
+    assert most_promising(study, list(range(24, 32)), seed=0) is None
+
+
+def test_while_one_climbs_its_twin_does_not() -> None:
+    study = climbing_study(8)
+    first = most_promising(study, list(range(8, 24)), seed=0)
+    assert first is not None
+    params = study.trials[first].params
+    ask(study, params["x"], params["kind"], {RUNG: 1, PROMOTED_FROM: first})
+    twin = low(study, params["x"] + 1e-4, params["kind"])
+    left = [number for number in range(8, 24) if number != first]
+    assert most_promising(study, [*left, twin], seed=0) in left
+
+
+def test_the_ends_of_the_front_are_reached() -> None:
+    """Only the middle has climbed; both ends are beyond the worst full results."""
+    study = optuna.create_study(directions=["minimize"] * 2)
+    places = np.linspace(0.02, 0.98, 25)
+    for x in places.tolist():
+        low(study, x, "b")
+    for number in range(10, 16):
+        x = float(places[number])
+        study.tell(ask(study, x, "b", {RUNG: 1, PROMOTED_FROM: number}), [x, 1 - x])
+    told = told_by(study, 300)
+    ends = [place for place, each in enumerate(told) if each.numbers[0] in (0, 24)]
+    assert (Surrogate(told, 2).promises(ends, RNG(0)) > 1e-3).all()
+
+
+def test_what_has_climbed_stays_in_the_window() -> None:
+    study = climbing_study(8)
+    for number in range(40):
+        low(study, 0.02 * number, "a")
+    told = told_by(study, 20)
+    assert len(told) == 20
+    assert [each.numbers for each in told[:8]] == [(n, 24 + n) for n in range(8)]
+
+
+def test_designs_that_climb_count_as_finished() -> None:
+    study = climbing_study(8)
+    for number in (8, 9, 10):
+        params = study.trials[number].params
+        ask(study, params["x"], params["kind"], {RUNG: 1, PROMOTED_FROM: number})
+    assert Surrogate(told_by(study, 300), 2).finished == 24
+
+
 def test_trials_outside_the_window_are_not_chosen() -> None:
     assert most_promising(climbing_study(8), [99], seed=0) is None
 
 
-def test_proposals_add_to_what_those_that_wait_may_come_to() -> None:
+@pytest.mark.parametrize("tells", [True, False])
+def test_proposals_add_to_what_those_that_wait_may_come_to(tells: bool) -> None:
+    """With one worker, and with several that ask before anything is told."""
     study = climbing_study(8)
     study.sampler = ehvi(0)
     places = []
@@ -206,8 +306,9 @@ def test_proposals_add_to_what_those_that_wait_may_come_to() -> None:
         trial = study.ask()
         x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["a", "b"])
         trial.set_user_attr("design", {"draw": trial.number})
-        trial.set_user_attr(RUNG_RESULT, {"fidelity": "post_training", "values": [x, 2 - x]})
-        study.tell(trial, state=TrialState.PRUNED)
+        if tells:
+            trial.set_user_attr(RUNG_RESULT, {"fidelity": "post_training", "values": [x, 2 - x]})
+            study.tell(trial, state=TrialState.PRUNED)
         assert kind == "b"
         places.append(x)
     assert np.diff(sorted(places)).min() > 0.005
