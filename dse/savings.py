@@ -38,8 +38,9 @@ def training_seconds(trial: StoredTrial) -> float:
 def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any] | None:
     """Designs and training seconds by rung, and the seconds that were saved.
 
-    Saved is the mean training of a full evaluation, times the designs that did not get one, less
-    what was spent on them. None for a study without rungs and early endings, or without a full
+    Saved is the mean training of a full evaluation, times the networks that did not get one, less
+    what was spent on them. Designs that were found to be trained already are no further network.
+    None for a study without rungs and early endings, or without a full
     evaluation that was trained.
     """
     ladder = budget.ladder()
@@ -47,6 +48,8 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
         return None
     rungs = {rung: {"designs": 0, "went_on": 0, "training_seconds": 0.0} for rung in ladder}
     ended, ended_seconds = 0, 0.0
+    networks: dict[int, str | int] = {}
+    trained_in_full: set[str | int] = set()
     for trial in trials:
         design = design_of(trial)
         if design is None or DUPLICATE_OF in trial.user_attrs:
@@ -57,16 +60,24 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
         if RULED_OUT in trial.user_attrs:
             trained = trial.user_attrs[RULED_OUT]["trained"]
             ended += trained
+            if trained and PROMOTED_FROM in design:
+                trained_in_full.add(networks[design[PROMOTED_FROM]])  # `ended` has it
             ended_seconds += trial.user_attrs[SECONDS] if trained else 0.0
         elif is_result(trial) or RUNG_RESULT in trial.user_attrs:
             low = trial.user_attrs.get(RUNG_RESULT)
             rung = rungs[low["fidelity"] if low else ladder[-1]]
+            below = networks.get(design.get(PROMOTED_FROM, -1))
+            network = _network(trial) if below is None else below
+            if low is None:
+                trained_in_full.add(network)
+            else:
+                networks[trial.number] = network
             rung["designs"] += 1
             rung["training_seconds"] += training_seconds(trial)
     full = [s for t in trials if is_result(t) and (s := training_seconds(t)) > 0]
     if not full:
         return None
-    spared = sum(rung["designs"] - rung["went_on"] for rung in list(rungs.values())[:-1]) + ended
+    spared = len(set(networks.values()) - trained_in_full) + ended
     spent = sum(rung["training_seconds"] for rung in list(rungs.values())[:-1]) + ended_seconds
     return {
         "rungs": {
@@ -76,3 +87,9 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
         "ended_early": ended,
         "saved_seconds": round(spared * sum(full) / len(full) - spent, 2),
     }
+
+
+def _network(trial: StoredTrial) -> str | int:
+    """What designs of one training have in common; the trial itself if that is not known."""
+    trace = trial.user_attrs.get(STAGES, {}).get(COMPRESS)
+    return trial.number if trace is None else str(trace["key"])
