@@ -30,7 +30,12 @@ class RungResult:
 
 
 def is_due(
-    results: Sequence[RungResult], promoted: Container[int], *, reduction: int, first: bool = True
+    results: Sequence[RungResult],
+    promoted: Container[int],
+    *,
+    reduction: int,
+    first: bool = True,
+    in_vain: Container[int] = (),
 ) -> bool:
     """Whether one more of so many results goes on.
 
@@ -42,10 +47,13 @@ def is_due(
         promoted: Numbers of trials that went on already.
         reduction: One of so many goes on.
         first: Whether it is the first rung.
+        in_vain: Numbers of those that went on and came to nothing; each counts.
     """
     if all(result.number in promoted for result in results):
         return False
-    went_on = {_training(result) for result in results if result.number in promoted}
+    went_on = {
+        r.number if r.number in in_vain else _training(r) for r in results if r.number in promoted
+    }
     arrived = len(results) if first else len({_training(result) for result in results})
     return len(went_on) < arrived // reduction
 

@@ -17,6 +17,7 @@ from dse.trial_attributes import (
     NESTED_IN,
     PROMOTED_FROM,
     PRUNED,
+    RULED_OUT,
     RUNG,
     RUNG_RESULT,
     STAGES,
@@ -54,6 +55,8 @@ class Rungs:
         self._gains: list[dict[str, float]] = [{} for _ in self.ladder]
         self._promoted: set[int] = set()
         self._climbing: set[int] = set()
+        self._in_vain: set[int] = set()
+        self._hopeless: set[str | None] = set()
         self._trained: list[set[str]] = [set() for _ in self.ladder]
         self._due: tuple[int | None] | None = (None,)
 
@@ -92,6 +95,10 @@ class Rungs:
             self._promoted.add(before)
             there = trial.state in (COMPLETE, PRUNED, FAIL) and LOST not in trial.user_attrs
             (self._climbing.discard if there else self._climbing.add)(before)
+            if there and trial.state != COMPLETE and RUNG_RESULT not in trial.user_attrs:
+                self._in_vain.add(before)
+                if trial.user_attrs.get(RULED_OUT, {}).get("trained"):
+                    self._hopeless |= {self._by_number[before].network} - {None}
         low = trial.user_attrs.get(RUNG_RESULT)
         if (trial.state != COMPLETE and low is None) or trial.number in self._by_number:
             return
@@ -120,10 +127,17 @@ class Rungs:
             for result in waiting:
                 if result.network in self._trained[rung]:
                     return result.number
-            if not is_due(results, self._promoted, reduction=self._reduction, first=rung == 0):
+            if not is_due(
+                results,
+                self._promoted,
+                reduction=self._reduction,
+                first=rung == 0,
+                in_vain=self._in_vain,
+            ):
                 continue
             climbing = {r.network for r in results if r.number in self._climbing} - {None}
-            passed = self._promoted | {r.number for r in waiting if r.network in climbing}
+            not_now = climbing | self._hopeless
+            passed = self._promoted | {r.number for r in waiting if r.network in not_now}
             waiting = [result for result in waiting if result.number not in passed]
             if not waiting:
                 continue

@@ -20,8 +20,8 @@ from dse.trial_attributes import (
     is_result,
 )
 
-COMPRESS = "compress"
-TRAINING_STAGES = (COMPRESS, "adc_tuning")
+COMPRESS, ADC_TUNING = "compress", "adc_tuning"
+TRAINING_STAGES = (COMPRESS, ADC_TUNING)
 """Stages of a design's own training; the fp32 network is shared by all."""
 
 
@@ -48,6 +48,7 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
         return None
     rungs = {rung: {"designs": 0, "went_on": 0, "training_seconds": 0.0} for rung in ladder}
     ended, ended_seconds = 0, 0.0
+    tunes = any(ADC_TUNING in trial.user_attrs.get(STAGES, {}) for trial in trials)
     networks: dict[int, str | int] = {}
     trained_in_full: set[str | int] = set()
     for trial in trials:
@@ -60,14 +61,14 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
         if RULED_OUT in trial.user_attrs:
             trained = trial.user_attrs[RULED_OUT]["trained"]
             ended += trained
-            if trained and PROMOTED_FROM in design:
-                trained_in_full.add(networks[design[PROMOTED_FROM]])  # `ended` has it
+            if trained:
+                networks[trial.number] = networks.get(design.get(PROMOTED_FROM, -1), trial.number)
             ended_seconds += trial.user_attrs[SECONDS] if trained else 0.0
         elif is_result(trial) or RUNG_RESULT in trial.user_attrs:
             low = trial.user_attrs.get(RUNG_RESULT)
             rung = rungs[low["fidelity"] if low else ladder[-1]]
             below = networks.get(design.get(PROMOTED_FROM, -1))
-            network = _network(trial) if below is None else below
+            network = (trial.number if tunes else _network(trial)) if below is None else below
             if low is None:
                 trained_in_full.add(network)
             else:
@@ -77,7 +78,7 @@ def savings(trials: Sequence[StoredTrial], budget: BudgetSpec) -> dict[str, Any]
     full = [s for t in trials if is_result(t) and (s := training_seconds(t)) > 0]
     if not full:
         return None
-    spared = len(set(networks.values()) - trained_in_full) + ended
+    spared = len(set(networks.values()) - trained_in_full)
     spent = sum(rung["training_seconds"] for rung in list(rungs.values())[:-1]) + ended_seconds
     return {
         "rungs": {

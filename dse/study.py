@@ -210,6 +210,8 @@ class Study:
                 reason = f"lost {job.attempt} times, given up: {reason}"
             _logger.warning("trial %d failed: %s", job.number, reason)
             fail(self.optuna, job.number, reason=reason)
+        if not isinstance(outcome, Evaluation) and len(self._rungs.ladder) > 1:
+            self._rungs.note(self.trials()[job.number])
         del self._open[job.number]
         self._running.discard(digest)
         self._known[digest] = job.number

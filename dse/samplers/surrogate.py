@@ -128,7 +128,7 @@ class Surrogate:
         feasible = np.flatnonzero(done & meets)
         best = feasible[non_dominated(raw[feasible, -1])]
         losses = _compressed(raw, done, best)
-        worst = np.nanmax(losses, axis=(0, 1))
+        worst = np.maximum(np.nanmax(losses, axis=(0, 1)), 1.0)
         for design, each in enumerate(told):
             for rung, reached in enumerate(each.rungs):
                 if reached is not None and _failed(reached):

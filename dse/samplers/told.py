@@ -72,8 +72,9 @@ def told_by(
 
     Args:
         study: Its trials.
-        window: Most finished trials that are looked at; of designs that climb, most designs:
-            the newest that have climbed, then those with the best full results, then the newest.
+        window: Most finished trials that are looked at; of designs that climb, most designs. Up
+            to half are the newest of the first rung; the others have climbed, those with full
+            results first, the best and then the newest of them.
         without: Number of a trial to leave out.
         use_cache: Whether the trials may be those of the last time that a design was asked for.
     """
@@ -87,10 +88,11 @@ def told_by(
     raw = study._get_trials(deepcopy=False, use_cache=use_cache)
     top = _last_rung(raw)
     if top:
-        climbed = _by_design([t for t in raw if t.number != without], signs, top)
-        pairs = [sum(_has_pair(told, rung) for told in climbed) for rung in range(1, top + 1)]
+        designs = _by_design([t for t in raw if t.number != without], signs, top)
+        designs = _within(designs, {trial.number for trial in shown}, window)
+        pairs = [sum(_has_pair(told, rung) for told in designs) for rung in range(1, top + 1)]
         if min(pairs) >= LEAST_PAIRS:
-            return _within(climbed, {trial.number for trial in shown}, window)
+            return designs
     return [_told([trial], (_reached(trial, signs),)) for trial in shown]
 
 
@@ -129,19 +131,23 @@ def _by_design(trials: Sequence[FrozenTrial], signs: Array, top: int) -> list[To
 
 def _within(designs: list[Told], shown: Container[int], window: int) -> list[Told]:
     """At most so many designs, besides those that are being evaluated; in order."""
-    if len(designs) <= window:
+    places: dict[str, list[int]] = {"running": [], "waiting": [], "above": []}
+    for place, design in enumerate(designs):
+        has_climbed = any(reached is not None for reached in design.rungs[1:])
+        kind = "running" if design.last.running else "above" if has_climbed else "waiting"
+        places[kind].append(place)
+    if len(designs) - len(places["running"]) <= window:
         return designs
 
-    def weight(design: Told) -> int:
-        if design.last.running:
-            return 3
-        if len(design.numbers) > 1:
-            return 2
-        return int(design.rungs[-1] is not None and design.numbers[0] in shown)
+    def weight(place: int) -> tuple[bool, bool, int]:
+        design = designs[place]
+        full, climbed = design.rungs[-1] is not None, len(design.numbers) > 1
+        return full and climbed, any(number in shown for number in design.numbers), place
 
-    newest = sorted(range(len(designs)), key=lambda place: (-weight(designs[place]), -place))
-    running = sum(design.last.running for design in designs)
-    return [designs[place] for place in sorted(newest[: window + running])]
+    fewest = min(len(places["waiting"]), window // 2)
+    above = sorted(places["above"], key=weight, reverse=True)[: window - fewest]
+    waiting = places["waiting"][len(above) - window :]
+    return [designs[place] for place in sorted((*places["running"], *above, *waiting))]
 
 
 def _has_pair(told: Told, rung: int) -> bool:

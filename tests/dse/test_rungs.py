@@ -11,14 +11,22 @@ import pytest
 from optuna.trial import TrialState
 
 from dse.errors import ResumeError, SpecError
-from dse.evaluation import Evaluation, Job
+from dse.evaluation import Evaluation, Failure, Job, Outcome, RuledOut
 from dse.pareto import pareto_front
 from dse.promotion import RungResult, is_due, next_promotion
 from dse.resuming import IDENTITY, SPEC, driving, load_spec
 from dse.rungs import Rungs
 from dse.samplers.informed import informed
 from dse.spec_sections import BudgetSpec
-from dse.trials import DUPLICATE_OF, PROMOTED_FROM, RUNG_RESULT, design_of, is_result
+from dse.trials import (
+    DUPLICATE_OF,
+    LOST,
+    PROMOTED_FROM,
+    RULED_OUT,
+    RUNG_RESULT,
+    design_of,
+    is_result,
+)
 from tests.dse.fakes import database_in, made_up, run_in_pieces, small_spec
 
 LADDER = {"trials": 12, "epochs": 3, "rungs": ["post_training", "short", "full"], "reduction": 2}
@@ -219,6 +227,33 @@ def in_flight(*, failed: bool) -> int | None:
     study.add_trial(optuna.create_trial(state=state, user_attrs={"design": design}))
     rungs.note(study.trials[-1])
     return rungs.due()
+
+
+def in_vain(job: Job) -> Outcome:
+    """As `by_network`; nothing comes of a full evaluation."""
+    if job.fidelity != "full":
+        return by_network(job, networks=9)
+    if job.point.regularizer.name == "none":
+        return Failure(reason="StageError: compress: no")
+    return RuledOut(reason="hopeless", violations={}, trained=True, seconds=0.3)
+
+
+def test_what_came_to_nothing_counts_and_is_not_tried_on_a_twin(tmp_path: Path) -> None:
+    spec = small_spec(
+        budget={"trials": 24, "epochs": 3, "rungs": ["post_training", "full"], "reduction": 3},
+        space={"regularizer": ["none", "l1"], "regularizer.strength": "1..6", **BITS},
+    )
+    runs = []
+    for stop_after in (None, 1, 5):
+        study = run_in_pieces(tmp_path / str(stop_after), spec, in_vain, stop_after)
+        trials = [trial for trial in study.trials() if LOST not in trial.user_attrs]
+        runs.append([(trial.params, trial.state) for trial in trials])
+        above = [t for t in trials if PROMOTED_FROM in (design_of(t) or {})]
+        ended = [t.params["regularizer.l1.strength"] for t in above if RULED_OUT in t.user_attrs]
+        assert len(above) == 8 or len(set(ended)) == 6
+        assert len(ended) == len(set(ended))
+        assert 0 < len(ended) < len(above)
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_no_network_is_trained_twice_at_the_same_time() -> None:

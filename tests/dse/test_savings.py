@@ -60,3 +60,30 @@ def test_a_training_that_was_ended_is_spared_once() -> None:
     assert found is not None
     assert found["ended_early"] == 1
     assert found["saved_seconds"] == 10.0 - (2.0 + 4.0)
+
+
+def test_twins_that_were_ended_are_one_network() -> None:
+    ended = {RULED_OUT: {"reason": "hopeless", "trained": True}}
+    trials = [
+        trial(0, "short a", 1.0),
+        trial(1, "short b", 1.0),
+        trial(2, "short b", 0.0),
+        trial(3, "full a", 10.0, climbed=0),
+        trial(4, "full b", 4.0, climbed=1, **ended),
+        trial(5, "full b", 4.0, climbed=2, **ended),
+    ]
+    found = savings(trials, LADDER)
+    assert found is not None
+    assert found["ended_early"] == 2
+    assert found["saved_seconds"] == 10.0 - (2.0 + 8.0)
+
+
+def test_where_converters_are_tuned_every_design_has_a_training_of_its_own() -> None:
+    trials = [
+        *(trial(number, "short a", 0.0) for number in range(4)),
+        trial(4, "full a", 10.0, climbed=0),
+    ]
+    trials[4].user_attrs["stages"]["adc_tuning"] = {"key": "t", "cached": False, "seconds": 5.0}
+    found = savings(trials, LADDER)
+    assert found is not None
+    assert found["saved_seconds"] == 3 * 15.0

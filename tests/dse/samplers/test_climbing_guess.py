@@ -17,6 +17,7 @@ from dse.samplers.promising import most_promising
 from dse.samplers.surrogate import Surrogate
 from dse.samplers.told import LEAST_PAIRS, told_by
 from dse.trials import DUPLICATE_OF, LOST, PROMOTED_FROM, RUNG, RUNG_RESULT
+from tests.dse.samplers.problems import study_with
 
 RNG = np.random.default_rng
 KNOBS = np.array([0, 1])
@@ -275,13 +276,36 @@ def test_the_ends_of_the_front_are_reached() -> None:
     assert (Surrogate(told, 2).promises(ends, RNG(0)) > 1e-3).all()
 
 
-def test_what_has_climbed_stays_in_the_window() -> None:
+def test_a_window_holds_what_has_climbed_and_the_newest_that_wait() -> None:
     study = climbing_study(8)
     for number in range(40):
         low(study, 0.02 * number, "a")
     told = told_by(study, 20)
-    assert len(told) == 20
     assert [each.numbers for each in told[:8]] == [(n, 24 + n) for n in range(8)]
+    assert [each.numbers for each in told[8:]] == [(n,) for n in range(60, 72)]
+
+
+def test_many_that_have_climbed_leave_room_for_those_that_wait() -> None:
+    study = climbing_study(20)
+    told = told_by(study, 10)
+    assert [each.numbers for each in told[6:]] == [(n,) for n in range(20, 24)]
+    for number in range(20):
+        low(study, 0.9 - 0.01 * number, "a")
+    told = told_by(study, 10)
+    assert [each.numbers for each in told[5:]] == [(n,) for n in range(59, 64)]
+    assert {13, 15, 17, 19} < {each.numbers[0] for each in told}  # on the front
+
+
+def test_a_failure_is_as_bad_as_the_worst_even_where_all_are_equal() -> None:
+    study = study_with(ehvi(0, startup_trials=4), 1)
+    for _ in range(12):
+        trial = study.ask()
+        if trial.suggest_float("x", 0, 1) < 0.5:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, 7.0)
+    later = [t for t in study.trials[7:] if t.state == TrialState.FAIL]
+    assert len(later) <= 1
 
 
 def test_designs_that_climb_count_as_finished() -> None:
