@@ -24,7 +24,12 @@ def test_designs_climb_and_say_what_that_saved(tmp_path: Path) -> None:
         "reduction": 2,
     }
     file = write_study(
-        tmp_path, space=SPACE, points=None, constraints=CONSTRAINTS, sampler=None, budget=budget
+        tmp_path,
+        space={**SPACE, "regularizer": ["bit_slice_l1"]},  # a network of its own for every design
+        points=None,
+        constraints=CONSTRAINTS,
+        sampler=None,
+        budget=budget,
     )
     output = succeed(tmp_path, "run", str(file))
     assert "s of training." in output
