@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.samplers.counter_seeded import DESIGN
+from dse.samplers.directions import signs_of
 from dse.trials import LOST, PROMOTED_FROM, RULED_OUT, RUNG_RESULT
 
 _CONSTRAINT = "constraints:"
@@ -78,7 +79,7 @@ def _as_results(
     by_number = {trial.number: trial for trial in trials}
     shifts = _shifts(trials, by_number)
     climbed = {_before(trial) for trial in trials if _numbers(trial) is not None}
-    signs = np.array([1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in directions])
+    signs = signs_of(directions)
     losses = [
         found[: len(signs)] * signs for trial in trials if (found := _numbers(trial)) is not None
     ]

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.samplers.counter_seeded import DESIGN, FromStudySampler
+from dse.samplers.directions import signs_of
 from dse.samplers.knob_codec import Knob, KnobCodec, name_seed
 from dse.samplers.leaders import INFEASIBLE, Score
 from dse.trials import LOST, RUNG_RESULT
@@ -239,7 +239,7 @@ class StudyBackedSampler(FromStudySampler, Generic[MoveT]):
         if self._study is None or self._study != (study._storage, study._study_id):
             self._forget()
             self._study = (study._storage, study._study_id)
-        signs = [1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in study.directions]
+        signs = signs_of(study.directions).tolist()
         if new is None or self._open:
             trials = study._get_trials(deepcopy=False, use_cache=False)
             for number in [n for n in self._open if trials[n].state.is_finished()]:

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from dse.samplers.counter_seeded import DESIGN
+from dse.samplers.directions import signs_of
 from dse.samplers.informed import informed
 from dse.samplers.window import windowed
-from dse.trials import DUPLICATE_OF, LOST, PROMOTED_FROM, RUNG, RUNG_RESULT
+from dse.trials import DUPLICATE_OF, LOST, PROMOTED_FROM, RUNG, RUNG_RESULT, design_of
 
 Array = NDArray[np.float64]
 
@@ -79,7 +78,7 @@ def told_by(
         use_cache: Whether the trials may be those of the last time that a design was asked for.
     """
     seen = windowed(informed(study, ruled_out=False), window)
-    signs = np.array([1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in study.directions])
+    signs = signs_of(study.directions)
     shown = [
         trial
         for trial in seen._get_trials(deepcopy=False, use_cache=use_cache)
@@ -186,5 +185,4 @@ def _speaks(trial: FrozenTrial) -> bool:
 
 
 def _design(trial: FrozenTrial) -> Mapping[str, Any]:
-    design: Mapping[str, Any] = trial.user_attrs.get(DESIGN, {})
-    return design
+    return design_of(trial) or {}

@@ -9,11 +9,11 @@ import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.dominance import non_dominated
 from dse.errors import SpecError
+from dse.samplers.directions import signs_of
 from dse.trials import LOST
 
 
@@ -103,7 +103,7 @@ class _Window:
 
 def _best(study: Study, finished: list[FrozenTrial], count: int) -> set[int]:
     complete = [t for t in finished if t.state == TrialState.COMPLETE]
-    signs = np.array([1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in study.directions])
+    signs = signs_of(study.directions)
     losses = np.array([t.values for t in complete]).reshape(len(complete), len(signs)) * signs
     excess = np.array([sum(max(0.0, v) for v in t.constraints.values()) for t in complete])
     if len(signs) == 1:
