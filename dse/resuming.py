@@ -25,7 +25,7 @@ from dse.samplers.counter_seeded import DESIGN
 from dse.samplers.make import make_sampler
 from dse.shared_study import SharedStudy
 from dse.spec import StudySpec
-from dse.spec_sections import SamplerSpec
+from dse.spec_sections import FIRST_PROMOTION, SamplerSpec
 from dse.storing.study_lock import StudyLock
 from dse.study import Study
 from dse.trials import reclaim
@@ -38,8 +38,6 @@ IDENTITY = "dse:identity"
 VERSIONS = "dse:versions"
 SAMPLER = "dse:sampler"
 """What the study file asks for (`asked`), and why it became the sampler of the spec (`why`)."""
-_FIRST_PROMOTION = "rank"
-"""How designs were promoted before studies said so."""
 WARM_START = "dse:warm_start"
 """The designs that were taken from another study; a study that continues does not ask it again."""
 WARM_FROM = "warm_start"
@@ -138,7 +136,7 @@ def _check_same_search(study: optuna.Study, identity: dict[str, Any]) -> None:
             )
         return
     if stored.get("rungs"):
-        stored = {"promotion": _FIRST_PROMOTION, **stored}
+        stored = {"promotion": FIRST_PROMOTION, **stored}
     if changes := _differences(stored, identity):
         raise ResumeError(
             f"the database holds trials of another search under {name!r}: {'; '.join(changes)}. "
@@ -172,10 +170,7 @@ def load_spec(database: Database, name: str) -> StudySpec:
     if stored is None:
         raise StudyError(f"study {name!r} in {database.url} was not made by dse")
     search_here(Path(folder) for folder in stored.get("folders") or ())
-    if stored["budget"].get("rungs"):
-        budget = {"promotion": _FIRST_PROMOTION, **stored["budget"]}
-        stored = {**stored, "budget": budget}
-    return StudySpec.from_mapping(stored, where=f"study {name}")
+    return StudySpec.from_stored(stored, where=f"study {name}")
 
 
 def _warm_designs(database: Database, spec: StudySpec) -> tuple[WarmDesign, ...]:

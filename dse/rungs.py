@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dse.objectives import Objective
 from dse.promotion import RungResult, is_due, next_promotion
@@ -24,6 +25,13 @@ from dse.trial_attributes import (
     ResultTrial,
     design_of,
 )
+from search_spaces.domains import is_single, only_value
+
+if TYPE_CHECKING:
+    import optuna
+
+    from dse.spec import StudySpec
+    from search_spaces.draw import DesignSpace
 
 
 class Rungs:
@@ -151,3 +159,25 @@ class Rungs:
     def _network_of(self, trial: ResultTrial) -> str | None:
         trace = trial.user_attrs.get(STAGES, {}).get(COMPRESS)
         return str(trace["key"]) if trace is not None and self._shares_training else None
+
+
+def rungs_of(spec: StudySpec, space: DesignSpace, study: optuna.Study) -> Rungs:
+    """The ladder of a study, without any trial.
+
+    Args:
+        spec: Of the study.
+        space: Its space.
+        study: Where who promises most is learned.
+    """
+    choose = None
+    if spec.budget.rungs and spec.budget.promotion == "expected":
+        from dse.samplers.promising import most_promising  # scipy, for those who need it
+
+        choose = partial(most_promising, study, seed=spec.sampler.seed)
+    tuned = space.domains["adc.tune_epochs"]
+    return Rungs(
+        spec.budget,
+        spec.parsed_objectives(),
+        choose=choose,
+        shares_training=is_single(tuned) and only_value(tuned) == 0,
+    )

@@ -18,6 +18,7 @@ from dse.errors import SpecError
 from dse.objectives import Constraint, Objective
 from dse.published_points import place_given
 from dse.spec_sections import (
+    FIRST_PROMOTION,
     NAME,
     BudgetSpec,
     LaunchSpec,
@@ -78,6 +79,18 @@ class StudySpec(Section):
             _override(data, override)
         spec = cls.from_mapping(data, where=path.name)
         return spec._at(path.resolve().parent)
+
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any], *, where: str) -> StudySpec:
+        """Check a study as a database holds it, perhaps from before something could be chosen.
+
+        Raises:
+            SpecError: It says what cannot hold.
+        """
+        budget = data["budget"]
+        if budget.get("rungs"):
+            data = {**data, "budget": {"promotion": FIRST_PROMOTION, **budget}}
+        return cls.from_mapping(data, where=where)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], *, where: str) -> StudySpec:

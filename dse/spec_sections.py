@@ -71,6 +71,10 @@ class SamplerSpec(Section):
         return dict(self.model_extra or {})
 
 
+FIRST_PROMOTION = "rank"
+"""How designs were promoted before studies said so."""
+
+
 class BudgetSpec(Section):
     """How much may be spent.
 

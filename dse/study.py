@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, cast
 
 import optuna
@@ -20,9 +19,8 @@ from dse.nesting import Nesting
 from dse.reading.columns import TrialColumns
 from dse.reading.lazy_trials import open_lazily
 from dse.reading.trials import marked_trials
-from dse.rungs import Rungs
+from dse.rungs import rungs_of
 from dse.samplers.counter_seeded import DESIGN, CounterSeededSampler
-from dse.samplers.promising import most_promising
 from dse.spec import StudySpec
 from dse.storing.quick_storage import QuickStorage
 from dse.trial_attributes import RUNNING, ResultTrial
@@ -47,16 +45,8 @@ from dse.trials import (
     requeue,
 )
 from search_spaces.design_point import DesignPoint
-from search_spaces.domains import (
-    Choice,
-    Domain,
-    FloatRange,
-    IntRange,
-    Value,
-    is_single,
-    only_value,
-)
-from search_spaces.draw import DesignSpace, draw_design
+from search_spaces.domains import Choice, Domain, FloatRange, IntRange, Value
+from search_spaces.draw import draw_design
 
 MAX_KNOWN_IN_A_ROW = 50
 """So many proposals of known designs in a row, and the space counts as exhausted."""
@@ -120,15 +110,7 @@ class Study:
         self._running: set[str] = set()
         self._followers: dict[str, list[int]] = {}
         self.columns = open_lazily(study, database.url) if columns is None else columns
-        choose = None
-        if spec.budget.promotion == "expected":
-            choose = partial(most_promising, study, seed=spec.sampler.seed)
-        self._rungs = Rungs(
-            spec.budget,
-            self.objectives,
-            choose=choose,
-            shares_training=_never(self.space, "adc.tune_epochs"),
-        )
+        self._rungs = rungs_of(spec, self.space, study)
         self._nesting = Nesting(spec, self.space)
         self.columns.refresh()
         climbs = len(self._rungs.ladder) > 1
@@ -421,12 +403,6 @@ def _counts(design: Mapping[str, Any]) -> bool:
     """Whether the budget counts the design of a trial."""
     own = not {NESTED_IN, PROMOTED_FROM} & design.keys()
     return own and bool(design.get(SWEEP, True))
-
-
-def _never(space: DesignSpace, knob: str) -> bool:
-    """Whether a knob is 0 in all designs."""
-    domain = space.domains[knob]
-    return is_single(domain) and only_value(domain) == 0
 
 
 def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:

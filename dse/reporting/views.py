@@ -61,7 +61,7 @@ def study_view(source: Source, name: str, columns: TrialColumns | None = None) -
         StorageError: The database fails.
     """
     stored = read_study(source, name)
-    spec = StudySpec.from_mapping(stored.spec(source), where=f"study {name}")
+    spec = StudySpec.from_stored(stored.spec(source), where=f"study {name}")
     if columns is None:
         columns = TrialColumns(source, stored)
     objectives = spec.parsed_objectives()
